@@ -1,0 +1,138 @@
+"""A kernel: one plain Python function over arrays and scalars, used in two forms.
+
+`kernel.py` is the function as written: it can be stepped in a debugger, run on float64 arrays as
+the oracle, or run on object arrays of `Value` to record every multiplication. Calling the kernel
+runs the compiled form of the same source. This is the only file that imports Numba, and it does so
+on the first compilation, so that `import descent` stays instant.
+
+Compiled code is kept on disk (`DESCENT_CACHE` or `~/.cache/descent`) under a key made of the
+package's kernel sources, the processor and the versions: it survives restarts and is never stale.
+Set `DESCENT_COMPILE=0` to run every kernel uncompiled, for instance under a debugger.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import os
+import platform
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Kernel", "cache_folder", "compiling", "kernel", "prange", "vectorized"]
+
+prange = range  # the compiler sees Numba's prange under this name; Python sees a plain range
+
+
+def compiling() -> bool:
+    """False when `DESCENT_COMPILE=0`: kernels then run as plain Python."""
+    return os.environ.get("DESCENT_COMPILE", "1") != "0"
+
+
+def cache_folder() -> Path:
+    """The user's cache: `DESCENT_CACHE`, else `$XDG_CACHE_HOME/descent`, else `~/.cache/descent`."""
+    if folder := os.environ.get("DESCENT_CACHE"):
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "descent"
+
+
+@functools.cache
+def _kernel_cache() -> str:
+    """A folder no other source, processor or version shares.
+
+    Numba notices a change in the file of a compiled function, not in a function it calls from
+    another file; hence one hash over every kernel source of the package.
+    """
+    import numba
+    import numpy
+    from llvmlite import binding
+
+    digest = hashlib.sha256()
+    root = Path(__file__).parent
+    for path in sorted([Path(__file__), *(root / "ops").rglob("*.py")]):
+        digest.update(path.read_bytes())
+    versions = (numba.__version__, numpy.__version__, platform.python_version())
+    cpu = (binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten())
+    digest.update(repr((versions, cpu)).encode())
+    return str(cache_folder() / "kernels" / digest.hexdigest()[:16])
+
+
+def _with_compiled_globals(fn: Callable[..., Any], **extra: Any) -> Callable[..., Any]:
+    """The same code object with kernels among its globals replaced by their compiled forms."""
+    names = dict(fn.__globals__)
+    for name in fn.__code__.co_names:
+        value = names.get(name)
+        if isinstance(value, Kernel):
+            names[name] = value.compiled
+    names.update(extra)
+    copy = types.FunctionType(fn.__code__, names, fn.__name__, fn.__defaults__, fn.__closure__)
+    copy.__kwdefaults__ = fn.__kwdefaults__
+    copy.__module__ = fn.__module__
+    copy.__qualname__ = fn.__qualname__
+    return copy
+
+
+def _in_our_cache(make: Callable[[bool], Any]) -> Any:
+    """Run `make(cache)` with Numba's cache pointed at ours, leaving the user's setting alone."""
+    from numba import config
+
+    before = config.CACHE_DIR
+    try:
+        config.CACHE_DIR = _kernel_cache()
+        os.makedirs(config.CACHE_DIR, exist_ok=True)
+        return make(True)
+    except OSError:  # a read-only home: compile without keeping the result
+        return make(False)
+    finally:
+        config.CACHE_DIR = before
+
+
+class Kernel:
+    """A function with a compiled form; see the module docstring.
+
+    Attributes:
+        py: the function as written.
+        parallel: whether `prange` loops are divided over threads in the compiled form.
+    """
+
+    def __init__(self, fn: Callable[..., Any], *, parallel: bool = False) -> None:
+        self.py = fn
+        self.parallel = parallel
+        functools.update_wrapper(self, fn)
+
+    @functools.cached_property
+    def compiled(self) -> Callable[..., Any]:
+        """The Numba dispatcher (made on first use; compiles per argument types)."""
+        import numba
+
+        fn = _with_compiled_globals(self.py, prange=numba.prange)
+        return _in_our_cache(
+            lambda cache: numba.njit(fn, parallel=self.parallel, cache=cache, nogil=True)
+        )
+
+    def __call__(self, *args: Any) -> Any:
+        return self.compiled(*args) if compiling() else self.py(*args)
+
+    def source(self) -> str:
+        """The text of the function, decorators included."""
+        return inspect.getsource(self.py)
+
+    def __repr__(self) -> str:
+        return f"<kernel {self.__name__}{inspect.signature(self.py)}>"
+
+
+def kernel(fn: Callable[..., Any] | None = None, *, parallel: bool = False) -> Any:
+    """Decorator: make `fn` a `Kernel`."""
+    if fn is None:
+        return lambda f: Kernel(f, parallel=parallel)
+    return Kernel(fn, parallel=parallel)
+
+
+def vectorized(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a scalar function to one that broadcasts over arrays, as a NumPy ufunc does."""
+    import numba
+
+    return _in_our_cache(lambda cache: numba.vectorize(cache=cache)(_with_compiled_globals(fn)))

@@ -1,0 +1,358 @@
+"""What an op is: one declaration from which speed, oracle, chain rule and explanation all follow.
+
+    @op("r [c] -> r [c]", lower=Rows())
+    def softmax(x, y): ...            # plain loops: read x, write y
+    @softmax.numpy
+    def _(x): ...                     # the same on whole arrays: no compile time
+    @softmax.grad
+    def softmax_grad(y, dy, dx): ...  # parameter names say what is saved: inputs, outputs, d<output>
+
+* The loops are rung 1 of a `Ladder`; faster rungs of the same computation join beside it and are
+  tested against it. `op.forward` takes the highest rung whose condition holds, so the choice
+  depends on shapes alone and a rerun gives the same bits.
+* A `Lowering` turns a call as users know it (`softmax(x, dim=1)` on any shape) into the canonical
+  call of the loops (2-D, last axis), by views only, and back.
+* `explain(op, arrays, index)` runs the uncompiled loops on just the slices that feed one element,
+  with a `Value` for every number: the result is the scalar graph of that element.
+
+Ops see arrays, never tensors. At most one output of an op, the first, is differentiable.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from descent.axes import Axes
+from descent.kernel import Kernel
+from descent.op.expand import expand
+from descent.scalar import Value
+
+__all__ = ["Ladder", "Lowering", "Op", "Rows", "Rung", "op"]
+
+Array = np.ndarray
+Metas = dict[str, Any]
+
+
+class Rung(NamedTuple):
+    """One implementation: `run(inputs..., metas...)` returns the output(s)."""
+
+    name: str
+    run: Callable[..., Any]
+    when: Callable[..., bool] | None  # None: always usable
+
+
+class Ladder:
+    """One computation in several implementations; rung 1, the plain loops, stays for ever."""
+
+    def __init__(
+        self, loops: Kernel, inputs: Sequence[str], outputs: Sequence[str], metas: Sequence[str]
+    ) -> None:
+        self.loops = loops
+        self.inputs, self.outputs, self.metas = tuple(inputs), tuple(outputs), tuple(metas)
+        self.rungs: list[Rung] = []
+
+    def add(self, name: str, when: Callable[..., bool] | None = None) -> Callable[..., Any]:
+        """Decorator: a rung that takes (inputs..., metas...) and returns the output(s)."""
+
+        def register(fn: Callable[..., Any]) -> Callable[..., Any]:
+            self.rungs.append(Rung(name, fn, when))
+            return fn
+
+        return register
+
+    def numpy(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Decorator: the NumPy rung."""
+        return self.add("numpy")(fn)
+
+    def tuned(self, kernel: Kernel, when: Callable[..., bool] | None = None) -> Kernel:
+        """Add a faster kernel with the signature of the loops (it writes into its outputs)."""
+        self.rungs.append(Rung("tuned", kernel, when))
+        return kernel
+
+    def run(
+        self, arrays: Sequence[Array], metas: Sequence[Any], like: Callable[[], list[Array]]
+    ) -> tuple[Array, ...]:
+        """Compute the outputs on the highest usable rung; `like()` allocates them for a kernel."""
+        for rung in reversed(self.rungs):
+            if rung.when is None or rung.when(*arrays, *metas):
+                if isinstance(rung.run, Kernel):
+                    return self._fill(rung.run, arrays, metas, like())
+                out = rung.run(*arrays, *metas)
+                return out if type(out) is tuple else (out,)
+        return self._fill(self.loops, arrays, metas, like())
+
+    def run_rung(
+        self, name: str, arrays: Sequence[Array], metas: Sequence[Any], outs: list[Array]
+    ) -> tuple[Array, ...]:
+        """Compute on the named rung ("loops", "python" or a registered name), for tests and timing."""
+        if name == "loops":
+            return self._fill(self.loops.compiled, arrays, metas, outs)
+        if name == "python":
+            return self._fill(self.loops.py, arrays, metas, outs)
+        rung = next(r for r in self.rungs if r.name == name)
+        return self.run_only(rung, arrays, metas, outs)
+
+    def run_only(
+        self, rung: Rung, arrays: Sequence[Array], metas: Sequence[Any], outs: list[Array]
+    ) -> tuple[Array, ...]:
+        """Compute on this rung whatever its condition says."""
+        if isinstance(rung.run, Kernel):
+            return self._fill(rung.run, arrays, metas, outs)
+        out = rung.run(*arrays, *metas)
+        return out if type(out) is tuple else (out,)
+
+    @staticmethod
+    def _fill(
+        fn: Callable[..., Any], arrays: Sequence[Array], metas: Sequence[Any], outs: list[Array]
+    ) -> tuple[Array, ...]:
+        fn(*arrays, *outs, *metas)
+        return tuple(outs)
+
+
+class Lowering:
+    """From the user's call to the canonical call and back. This base: they are the same.
+
+    A subclass may use transposes and reshapes only, so that the same code maps index arrays and
+    arrays of `Value`.
+    """
+
+    metas: tuple[str, ...] = ()  # meta names it consumes
+
+    def down(self, op: Op, arrays: Sequence[Array], meta: Metas) -> tuple[list[Array], Any]:
+        """The canonical inputs, and a plan with which to come back."""
+        return list(arrays), None
+
+    def up(self, op: Op, plan: Any, i: int, out: Array) -> Array:
+        """Output `i` in the user's shape."""
+        return out
+
+    def down_out(self, op: Op, plan: Any, i: int, out: Array) -> Array:
+        """The gradient of output `i` in canonical shape (the inverse of `up`)."""
+        return out
+
+    def up_in(self, op: Op, plan: Any, i: int, dx: Array) -> Array:
+        """The gradient of input `i` in the user's shape (the inverse of `down`)."""
+        return dx
+
+
+class RowPlan(NamedTuple):
+    perm: tuple[int, ...] | None  # None: the axes are in order already
+    inverse: tuple[int, ...] | None
+    r: tuple[int, ...]  # sizes of the kept axes
+    c: tuple[int, ...]  # sizes of the chosen axes
+    kept: tuple[int, ...]  # shape of a per-row output for the user
+
+
+class Rows(Lowering):
+    """`dim` (an axis, several, or None for all) becomes c, the last axis; the others become r.
+
+    `keepdim` keeps the chosen axes, with size 1, in outputs that have the letter r alone.
+    """
+
+    metas = ("dim", "keepdim")
+
+    def down(self, op: Op, arrays: Sequence[Array], meta: Metas) -> tuple[list[Array], RowPlan]:
+        x = arrays[0]
+        plan = self.plan(x, meta.get("dim"), meta.get("keepdim", False))
+        axes = op.axes.inputs
+        return [self._flat(a, plan, axes[i].letters) for i, a in enumerate(arrays)], plan
+
+    @staticmethod
+    def plan(x: Array, dim: int | tuple[int, ...] | None, keepdim: bool) -> RowPlan:
+        nd, shape = x.ndim, x.shape
+        if dim is None or dim == ():
+            dims = tuple(range(nd))
+        elif isinstance(dim, int):
+            dims = (dim % nd if nd else 0,)
+        else:
+            dims = tuple(sorted(d % nd for d in dim)) if nd else ()
+        if nd == 0:
+            return RowPlan(None, None, (), (), ())
+        rest = tuple(d for d in range(nd) if d not in dims)
+        r, c = tuple(shape[d] for d in rest), tuple(shape[d] for d in dims)
+        kept = tuple(1 if d in dims else n for d, n in enumerate(shape)) if keepdim else r
+        perm = rest + dims
+        if perm == tuple(range(nd)):
+            return RowPlan(None, None, r, c, kept)
+        inverse = tuple(int(i) for i in np.argsort(perm))
+        return RowPlan(perm, inverse, r, c, kept)
+
+    @staticmethod
+    def _flat(a: Array, plan: RowPlan, letters: tuple[str, ...]) -> Array:
+        if letters == ("r", "c"):
+            moved = a if plan.perm is None else a.transpose(plan.perm)
+            return moved.reshape(prod(plan.r), prod(plan.c))
+        return a.reshape(prod(plan.r if letters == ("r",) else plan.c))
+
+    def _full(self, out: Array, plan: RowPlan) -> Array:
+        out = out.reshape(plan.r + plan.c)
+        return out if plan.inverse is None else out.transpose(plan.inverse)
+
+    def up(self, op: Op, plan: RowPlan, i: int, out: Array) -> Array:
+        if op.axes.outputs[i].letters == ("r",):
+            return out.reshape(plan.kept)
+        return self._full(out, plan)
+
+    def down_out(self, op: Op, plan: RowPlan, i: int, out: Array) -> Array:
+        return self._flat(out, plan, op.axes.outputs[i].letters)
+
+    def up_in(self, op: Op, plan: RowPlan, i: int, dx: Array) -> Array:
+        letters = op.axes.inputs[i].letters
+        if letters == ("r", "c"):
+            return self._full(dx, plan)
+        return dx.reshape(plan.r if letters == ("r",) else plan.c)
+
+
+class Context(NamedTuple):
+    """What the backward pass of one call needs."""
+
+    plan: Any
+    metas: Metas
+    saved: dict[str, Array]
+    inputs: list[tuple[tuple[int, ...], np.dtype]]  # canonical shape and dtype of every input
+
+
+class Op:
+    """A declared op. Make one with the `@op(...)` decorator."""
+
+    is_view = False
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        axes: str,
+        *,
+        lower: Lowering | None = None,
+        visible: int = 1,
+        out: Sequence[Any] = (),
+        flops: Callable[..., int] | None = None,
+        parallel: bool = False,
+    ) -> None:
+        self.name = fn.__name__
+        self.doc = inspect.getdoc(fn) or ""
+        self.axes = Axes.parse(axes)
+        self.lower = lower or Lowering()
+        self.visible = visible
+        self.flops = flops
+        self.out_dtypes = tuple(np.dtype(d) if d is not None else None for d in out)
+        names = list(inspect.signature(fn).parameters)
+        n_in, n_out = len(self.axes.inputs), len(self.axes.outputs)
+        self.inputs, self.outputs = tuple(names[:n_in]), tuple(names[n_in : n_in + n_out])
+        self.metas = tuple(names[n_in + n_out :])
+        self.ladder = Ladder(Kernel(fn, parallel=parallel), self.inputs, self.outputs, self.metas)
+        self.grads: list[Ladder] = []
+
+    # -- declaration -------------------------------------------------------------------------
+
+    def numpy(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Decorator: the NumPy rung of the forward computation."""
+        return self.ladder.numpy(fn)
+
+    def tuned(
+        self, fn: Callable[..., Any], *, when: Callable[..., bool] | None = None, parallel=False
+    ) -> Kernel:
+        """Add a tuned kernel of the forward computation (same signature as the loops)."""
+        return self.ladder.tuned(Kernel(fn, parallel=parallel), when)
+
+    def grad(self, fn: Callable[..., Any]) -> Ladder:
+        """Decorator: loops that compute gradients of one or more inputs.
+
+        Parameters are named after what they read (inputs, outputs, `d<output>`, metas) and what
+        they write (`d<input>`), in that order with the metas last.
+        """
+        names = list(inspect.signature(fn).parameters)
+        writes = [n for n in names if n[:1] == "d" and n[1:] in self.inputs]
+        metas = [n for n in names if n in self.metas]
+        reads = [n for n in names if n not in writes and n not in metas]
+        ladder = Ladder(Kernel(fn), reads, writes, metas)
+        self.grads.append(ladder)
+        return ladder
+
+    # -- running -----------------------------------------------------------------------------
+
+    def saved_inputs(self, needs: Sequence[bool]) -> list[int]:
+        """Indices of the inputs that the backward pass reads."""
+        reads = self._reads(needs)
+        return [i for i, n in enumerate(self.inputs) if n in reads]
+
+    def saves_output(self, needs: Sequence[bool]) -> bool:
+        """Whether the backward pass reads the first output."""
+        return self.outputs[0] in self._reads(needs)
+
+    def _reads(self, needs: Sequence[bool]) -> set[str]:
+        wanted = {f"d{n}" for n, need in zip(self.inputs, needs) if need}
+        return {n for g in self.grads if wanted & set(g.outputs) for n in g.inputs}
+
+    def forward(
+        self, arrays: Sequence[Array], meta: Metas, needs: Sequence[bool] | None = None
+    ) -> tuple[tuple[Array, ...], Context | None]:
+        """The outputs in the user's shapes, and what backward needs (None when `needs` is None)."""
+        lowered, plan = self.lower.down(self, arrays, meta)
+        metas = [meta[m] for m in self.metas]
+        with np.errstate(all="ignore"):
+            outs = self.ladder.run(lowered, metas, lambda: self.allocate(lowered))
+        ctx = None
+        if needs is not None:
+            reads = self._reads(needs)
+            saved = {n: a for n, a in zip(self.inputs, lowered) if n in reads}
+            saved.update((n, a) for n, a in zip(self.outputs, outs) if n in reads)
+            ctx = Context(plan, meta, saved, [(a.shape, a.dtype) for a in lowered])
+        up = self.lower.up
+        return tuple(up(self, plan, i, np.asarray(outs[i])) for i in range(self.visible)), ctx
+
+    def backward(self, ctx: Context, dy: Array, needs: Sequence[bool]) -> list[Array | None]:
+        """The gradient of every input that needs one, in the user's shapes."""
+        dy = self.lower.down_out(self, ctx.plan, 0, dy)
+        known = {**ctx.saved, f"d{self.outputs[0]}": dy}
+        grads: list[Array | None] = [None] * len(self.inputs)
+        for ladder in self.grads:
+            targets = [self.inputs.index(n[1:]) for n in ladder.outputs]
+            if not any(needs[i] for i in targets):
+                continue
+            outs = ladder.run(
+                [known[n] for n in ladder.inputs],
+                [ctx.metas[m] for m in ladder.metas],
+                lambda targets=targets: [np.empty(*ctx.inputs[i]) for i in targets],
+            )
+            for i, dx in zip(targets, outs):
+                if needs[i]:
+                    grads[i] = self.lower.up_in(self, ctx.plan, i, dx)
+        return grads
+
+    def allocate(self, lowered: Sequence[Array], dtype: Any = None) -> list[Array]:
+        """Uninitialised outputs for canonical inputs (object arrays when `dtype=object`)."""
+        shapes = self.axes.out_shapes(self.axes.sizes(self.name, [a.shape for a in lowered]))
+        chosen = self.out_dtypes or (None,) * len(shapes)
+        return [np.empty(s, dtype or d or lowered[0].dtype) for s, d in zip(shapes, chosen)]
+
+    def explain(
+        self, arrays: Sequence[Array], index: tuple[int, ...], meta: Metas, output: int = 0
+    ) -> Value:
+        """The scalar graph of `outputs[output][index]`, from the uncompiled loops."""
+        return expand(self, arrays, index, meta, output)
+
+    def source(self) -> str:
+        """The loops as written."""
+        return self.ladder.loops.source()
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}: {self.axes.text}>"
+
+
+def op(axes: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
+    """Decorator: declare an op from plain loops. See the module docstring and `Op`.
+
+    Args:
+        axes: the axis string of the canonical call.
+        lower: how the user's call becomes the canonical one.
+        visible: how many outputs the user sees; the others are saved for the backward pass.
+        out: dtype of every output (None: that of the first input).
+        flops: operations as a function of the axis sizes (keyword arguments).
+        parallel: divide `prange` loops of rung 1 over threads.
+    """
+    return lambda fn: Op(fn, axes, **options)
