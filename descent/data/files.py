@@ -1,0 +1,38 @@
+"""Files written whole or not at all: temporary file beside the target, fsync, rename."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+__all__ = ["readable_json", "write_atomically"]
+
+
+def write_atomically(path: str | os.PathLike, data: bytes | str) -> Path:
+    """Write `data` (text as UTF-8) to `path` so that a reader sees the old file or the new one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=path.name + ".", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data.encode("utf-8") if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp makes 0600; a run folder is meant to be shared
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def readable_json(value: dict) -> str:
+    """JSON with one top-level key per line, and one line per item of a list of lists."""
+    lines = []
+    for key, item in value.items():
+        text = json.dumps(item, ensure_ascii=False)
+        if isinstance(item, list) and item and isinstance(item[0], list):
+            rows = ",\n".join("    " + json.dumps(row, ensure_ascii=False) for row in item)
+            text = f"[\n{rows}\n  ]"
+        lines.append(f"  {json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
