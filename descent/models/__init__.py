@@ -1,0 +1,1 @@
+"""One file per paper or system; each states its configuration on top."""
