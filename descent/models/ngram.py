@@ -107,12 +107,12 @@ class NGram:
 
     def token_logprobs(self, sequences: Iterable[ArrayLike]) -> NDArray:
         """log P of every token given those before it, all sequences in one array, in nats [N]."""
-        return np.log(self._probs(self._lookups(sequences), self.discounts))
+        with np.errstate(divide="ignore"):
+            return np.log(self._probs(self._lookups(sequences), self.discounts))
 
     def loss(self, sequences: Iterable[ArrayLike]) -> float:
         """Mean −log P per token in nats; inf when k = 0 and a token was never seen in its place."""
-        with np.errstate(divide="ignore"):
-            return float(-self.token_logprobs(sequences).mean())
+        return float(-self.token_logprobs(sequences).mean())
 
     def logprobs(self, context: ArrayLike) -> NDArray:
         """log P(next token | context) [V] float64; a short context is padded with `start`."""
