@@ -78,6 +78,10 @@ class NGram:
         """How many previous tokens the next one depends on."""
         return self.config.order - 1
 
+    @property
+    def vocab_size(self) -> int:
+        return self.config.vocab_size
+
     def __repr__(self) -> str:
         c = self.config
         how = f"k={c.k:g}" if c.smoothing == "add-k" else c.smoothing

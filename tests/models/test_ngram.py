@@ -164,7 +164,7 @@ def test_session_feeds_in_any_portions():
         last = session.feed([token])
     np.testing.assert_array_equal(last, whole.feed(ids[:10]))
     assert last.shape == (9,)
-    assert model.context == 3
+    assert (model.context, model.vocab_size) == (3, 9)
 
 
 @pytest.mark.parametrize("smoothing", ["add-k", "interpolated"])
