@@ -1,0 +1,162 @@
+"""A completer: what a run folder loads into and what is served: a model, its tokenizer, its end.
+
+    ids = [begin] + encode(prompt);  text = decode(complete(model, ids))
+
+Left out: loading (each goal knows its own run folder) and HTTP (`descent.serve`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from descent.generate.protocols import LanguageModel, Tokenizer
+from descent.generate.sampling import Sampling
+from descent.generate.stream import Step, complete
+
+__all__ = ["Completer", "Prompt", "PromptError"]
+
+
+class PromptError(ValueError):
+    """A prompt or setting this completer cannot take; `param` names the field at fault."""
+
+    def __init__(self, message: str, *, param: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Token ids ready to feed; the first `hidden` of them are not part of the user's text."""
+
+    ids: tuple[int, ...]
+    hidden: int
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens the user sent (a begin token put in front is not counted)."""
+        return len(self.ids) - self.hidden
+
+
+@dataclass
+class Completer:
+    """A named model that continues text.
+
+    `created`: unix seconds. `eos_ids` end a completion. `bos_id`, where given, is put before every
+    text prompt. `info`: JSON-able facts shown by `GET /v1/models` (`kind`, `parameters`, `explain`
+    …).
+    `defaults`: what a request that says nothing gets. `overflow`: "refuse" answers an error when
+    prompt + max_tokens exceed `model.context`; "slide" lets the model forget the oldest tokens,
+    which is right for n-grams and other models of a short window.
+    """
+
+    name: str
+    created: int
+    model: LanguageModel
+    tokenizer: Tokenizer
+    eos_ids: Sequence[int] = ()
+    bos_id: int | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+    defaults: Sampling = field(default_factory=Sampling)
+    overflow: Literal["refuse", "slide"] = "refuse"
+
+    def __post_init__(self) -> None:
+        size = self.model.vocab_size
+        for id in [*self.eos_ids, *([] if self.bos_id is None else [self.bos_id])]:
+            if not 0 <= id < size:
+                raise ValueError(f"{self.name}: special token id {id} is outside 0…{size - 1}")
+        if self.tokenizer.vocab_size > size:
+            raise ValueError(
+                f"{self.name}: the tokenizer makes {self.tokenizer.vocab_size} different ids, "
+                f"the model knows {size}; they belong to different runs"
+            )
+
+    @property
+    def special(self) -> dict[int, str]:
+        """Ids that have no text of their own, with the name they are shown by."""
+        names = {} if self.bos_id is None else {self.bos_id: "<|begin|>"}
+        return names | dict.fromkeys(self.eos_ids, "<|endoftext|>")
+
+    def encode(self, prompt: str | Sequence[int]) -> Prompt:
+        """Text or ids to a `Prompt`. An empty one starts from begin, end, or a line break."""
+        if isinstance(prompt, str):
+            ids = tuple(self.tokenizer.encode(prompt))
+            begin = () if self.bos_id is None else (self.bos_id,)
+        else:
+            ids, begin = tuple(prompt), ()
+            for position, id in enumerate(ids):
+                if not 0 <= id < self.model.vocab_size:
+                    raise PromptError(
+                        f"token {id} at position {position} of prompt is outside the vocabulary "
+                        f"0…{self.model.vocab_size - 1} of {self.name}",
+                        param="prompt",
+                    )
+        if not ids and not begin:
+            begin = self._start()
+        return Prompt(begin + ids, len(begin))
+
+    def _start(self) -> tuple[int, ...]:
+        if self.bos_id is not None:
+            return (self.bos_id,)
+        if self.eos_ids:
+            return (self.eos_ids[0],)
+        start = tuple(self.tokenizer.encode("\n"))  # a text begins where a line has just ended
+        if not start:
+            raise PromptError(f"{self.name} needs a prompt: it has no begin token", param="prompt")
+        return start
+
+    def fit(self, prompt: Prompt, max_tokens: int, keep: int | None = None) -> Prompt:
+        """`prompt` if it and `max_tokens` more fit the context; else a `PromptError`.
+
+        `keep` n cuts the prompt to its last n tokens first; −1 to as many as leave room, and the
+        window may slide after that.
+        """
+        context = self.model.context
+        if keep is not None and keep < 0:
+            if context is None:
+                return prompt
+            room = max(context - max_tokens, context // 2, 1 + prompt.hidden)
+            return _last(prompt, room - prompt.hidden)
+        if keep is not None:
+            prompt = _last(prompt, keep)
+        total = len(prompt.ids) + max_tokens
+        if self.overflow == "refuse" and context is not None and total > context:
+            too_long = len(prompt.ids) > context
+            raise PromptError(
+                f"{self.name} has a context of {context} tokens, but {total} were asked for "
+                f"({len(prompt.ids)} in the prompt, {max_tokens} for the completion); shorten the "
+                "prompt, lower max_tokens, or set truncate_prompt_tokens to -1",
+                param="prompt" if too_long else "max_tokens",
+                code="context_length_exceeded",
+            )
+        return prompt
+
+    def stream(
+        self, prompt: Prompt, sampling: Sampling, *, echo: bool = False, choice: int = 0
+    ) -> Iterator[Step]:
+        """The steps of one completion; see `descent.generate.stream.complete`."""
+        return complete(
+            self.model,
+            self.tokenizer,
+            prompt.ids,
+            sampling,
+            eos_ids=frozenset(self.eos_ids),
+            special=self.special,
+            hidden=prompt.hidden,
+            echo=echo,
+            choice=choice,
+        )
+
+    def complete_text(self, prompt: str = "", **settings: Any) -> str:
+        """The continuation of `prompt` as text; `settings` are fields of `Sampling`."""
+        sampling = replace(self.defaults, **settings)
+        ready = self.fit(self.encode(prompt), sampling.max_tokens, keep=-1)
+        return "".join(step.text for step in self.stream(ready, sampling))
+
+
+def _last(prompt: Prompt, n: int) -> Prompt:
+    """The prompt with its begin token and no more than its last `n` tokens."""
+    begin, rest = prompt.ids[: prompt.hidden], prompt.ids[prompt.hidden :]
+    return Prompt(begin + rest[max(len(rest) - n, 0) :], prompt.hidden)

@@ -1,0 +1,36 @@
+"""Stop strings across token borders: where a stop begins, and how much text might still become one.
+
+For stops S and text t: `find` is the least i such that t[i:] starts with some s in S; `held` is the
+length of the longest suffix of t that is a proper prefix of some s. Text before the held part is
+safe to send. Left out: stop conditions on token ids and on length, which need no text (see
+`stream.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["StopStrings"]
+
+
+class StopStrings:
+    """A set of strings, any of which ends a completion and is not part of it."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        if any(not stop for stop in stops):
+            raise ValueError("a stop string is empty; it must have at least one character")
+        self.stops = tuple(stops)
+        self._longest = max(map(len, self.stops), default=0)
+
+    def find(self, text: str) -> int | None:
+        """Where the earliest stop string begins in `text`; None if there is none."""
+        found = [at for at in (text.find(stop) for stop in self.stops) if at >= 0]
+        return min(found, default=None)
+
+    def held(self, text: str) -> int:
+        """How many last characters of `text` may be the beginning of a stop string."""
+        for length in range(min(self._longest - 1, len(text)), 0, -1):
+            tail = text[-length:]
+            if any(len(stop) > length and stop.startswith(tail) for stop in self.stops):
+                return length
+        return 0

@@ -1,0 +1,100 @@
+"""Steps to OpenAI's reply objects: `text_completion`, its `logprobs` arrays, `usage`, and models.
+
+`text_offset` counts characters from the start of the prompt, with or without `echo`, as OpenAI's
+does (vLLM's starts at 0 without `echo`). `top_logprobs` holds the n likeliest and always the
+chosen token.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from descent.generate.completer import Completer
+from descent.generate.stream import Step
+
+__all__ = ["choice", "event", "logprobs", "model_card", "reply", "usage"]
+
+
+def logprobs(steps: Sequence[Step]) -> dict[str, list[Any]]:
+    """The four parallel arrays of a choice."""
+    return {
+        "tokens": [step.token for step in steps],
+        "token_logprobs": [step.logprob for step in steps],
+        "top_logprobs": [_top(step) for step in steps],
+        "text_offset": [step.offset for step in steps],
+    }
+
+
+def _top(step: Step) -> dict[str, float] | None:
+    if step.logprob is None:  # the first token of an echoed prompt: nothing came before it
+        return None
+    top: dict[str, float] = {}
+    for other in step.top:
+        top.setdefault(other.token, other.logprob)  # two ids may read alike: the likelier stays
+    top.setdefault(step.token, step.logprob)
+    return top
+
+
+def choice(
+    index: int,
+    steps: Sequence[Step],
+    *,
+    with_logprobs: bool,
+    with_ids: bool = False,
+    finish_reason: str | None,
+) -> dict[str, Any]:
+    """One entry of `choices`, of a whole reply or of a streamed chunk."""
+    made: dict[str, Any] = {
+        "index": index,
+        "text": "".join(step.text for step in steps),
+        "logprobs": logprobs(steps) if with_logprobs else None,
+        "finish_reason": finish_reason,
+    }
+    if with_ids:
+        made["token_ids"] = [step.id for step in steps]
+    return made
+
+
+def usage(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
+    return {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": prompt_tokens + completion_tokens,
+    }
+
+
+def reply(
+    id: str, completer: Completer, created: int, choices: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The object around `choices`, whole or streamed (OpenAI gives both the same name)."""
+    return {
+        "id": id,
+        "object": "text_completion",
+        "created": created,
+        "model": completer.name,
+        "system_fingerprint": f"{completer.name}@{completer.created}",
+        "choices": choices,
+    }
+
+
+def event(data: dict[str, Any]) -> bytes:
+    """One server-sent event. JSON on one line, so that no line break needs escaping."""
+    return b"data: " + json.dumps(data, ensure_ascii=False, allow_nan=False).encode() + b"\n\n"
+
+
+def model_card(completer: Completer) -> dict[str, Any]:
+    """An entry of `GET /v1/models`; `metadata` is what the page reads."""
+    defaults = asdict(completer.defaults)
+    return {
+        "id": completer.name,
+        "object": "model",
+        "created": completer.created,
+        "owned_by": "descent",
+        "root": completer.name,
+        "parent": None,
+        "max_model_len": completer.model.context,
+        "metadata": {"explain": False, "defaults": defaults} | completer.info,
+    }

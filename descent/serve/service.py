@@ -1,0 +1,194 @@
+"""The service behind the HTTP surface: finds the model, checks the request against it, queues it.
+
+    request → completer → prompts as ids, within limits → one `Job` in the completer's `Worker`
+
+Knows no HTTP beyond the status of an `ApiError`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+
+from descent.generate.completer import Completer, Prompt, PromptError
+from descent.generate.sampling import Sampling
+from descent.generate.stream import Step
+from descent.serve.contract import CompletionRequest
+from descent.serve.errors import ApiError
+from descent.serve.metrics import Metrics
+from descent.serve.worker import Job, QueueFull, Worker
+
+__all__ = ["Limits", "Plan", "Service"]
+
+log = logging.getLogger("descent.serve")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one client may take. Requests beyond running + waiting are answered 429."""
+
+    max_running: int = 8
+    max_waiting: int = 64
+    max_tokens: int = 16_384
+    max_choices: int = 256
+    max_body_bytes: int = 4 * 2**20
+    request_timeout_s: float = 600.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked request: everything that can be refused has been."""
+
+    completer: Completer
+    prompts: list[Prompt]
+    sampling: Sampling
+    n: int
+    best_of: int
+    echo: bool
+
+    def steps(self) -> Generator[tuple[int, Step], None, None]:
+        """All choices one after another: prompt 0's `best_of`, then prompt 1's …"""
+        for which, prompt in enumerate(self.prompts):
+            for choice in range(self.best_of):
+                index = which * self.best_of + choice
+                for step in self.completer.stream(
+                    prompt, self.sampling, echo=self.echo, choice=choice
+                ):
+                    yield index, step
+
+    @property
+    def prompt_tokens(self) -> int:
+        return sum(prompt.n_tokens for prompt in self.prompts)
+
+
+class Service:
+    """Completers by name, a worker for each, and whether new requests are taken."""
+
+    def __init__(self, completers: Sequence[Completer], limits: Limits) -> None:
+        if not completers:
+            raise ValueError("there is nothing to serve: pass at least one completer")
+        self.completers = {completer.name: completer for completer in completers}
+        if len(self.completers) < len(completers):
+            names = [completer.name for completer in completers]
+            raise ValueError(f"two completers bear the same name: {', '.join(names)}")
+        self.limits = limits
+        self.metrics = Metrics()
+        self.draining = False
+        self._jobs: set[Job] = set()
+        self._workers = {
+            name: Worker(
+                name,
+                self.metrics,
+                max_running=limits.max_running,
+                max_waiting=limits.max_waiting,
+            )
+            for name in self.completers
+        }
+
+    def start(self) -> None:
+        for worker in self._workers.values():
+            worker.start()
+
+    def stop(self) -> None:
+        for worker in self._workers.values():
+            worker.stop()
+
+    @property
+    def load(self) -> int:
+        """Requests whose answer is not complete."""
+        return sum(worker.load for worker in self._workers.values())
+
+    def abort(self, reason: Exception) -> None:
+        """End every request with `reason`, within a token each."""
+        for job in list(self._jobs):
+            job.cancel(reason)
+
+    def completer(self, name: str | None) -> Completer:
+        """The named completer; the only one if the request names none."""
+        if name is None:
+            if len(self.completers) == 1:
+                return next(iter(self.completers.values()))
+            raise ApiError(400, f"Name a model: {self._known}.", param="model")
+        if name not in self.completers:
+            raise ApiError(
+                404,
+                f"The model '{name}' does not exist; served here: {self._known}.",
+                param="model",
+                code="model_not_found",
+            )
+        return self.completers[name]
+
+    @property
+    def _known(self) -> str:
+        return ", ".join(f"'{name}'" for name in self.completers)
+
+    def plan(self, request: CompletionRequest) -> Plan:
+        """Check `request` against its model; `ApiError` names the field at fault."""
+        completer = self.completer(request.model)
+        unknown = sorted(request.model_extra or {})
+        if unknown:
+            log.warning("ignored unknown fields of the request: %s", ", ".join(unknown)[:500])
+        sampling = self._sampling(completer, request)
+        n = request.n or 1
+        best_of = request.best_of or n
+        if best_of * len(request.prompts) > self.limits.max_choices:
+            raise ApiError(
+                400,
+                f"{len(request.prompts)} prompts times {best_of} completions are more than the "
+                f"{self.limits.max_choices} of one request.",
+                param="n" if best_of > 1 else "prompt",
+            )
+        if best_of > n and sampling.logprobs is None:
+            sampling = replace(sampling, logprobs=0)  # needed to tell which is best
+        try:
+            prompts = [
+                completer.fit(
+                    completer.encode(prompt), sampling.max_tokens, request.truncate_prompt_tokens
+                )
+                for prompt in request.prompts
+            ]
+        except PromptError as error:
+            raise ApiError(400, str(error), param=error.param, code=error.code) from error
+        return Plan(completer, prompts, sampling, n, best_of, bool(request.echo))
+
+    def _sampling(self, completer: Completer, request: CompletionRequest) -> Sampling:
+        if request.max_tokens is not None and request.max_tokens > self.limits.max_tokens:
+            raise ApiError(
+                400,
+                f"max_tokens is {request.max_tokens}; at most {self.limits.max_tokens} are made.",
+                param="max_tokens",
+            )
+        size = completer.model.vocab_size
+        for id in request.logit_bias or {}:
+            if not 0 <= id < size:
+                raise ApiError(
+                    400,
+                    f"logit_bias names token {id}; the vocabulary is 0…{size - 1}.",
+                    param="logit_bias",
+                )
+        return request.sampling(completer.defaults)
+
+    def submit(self, plan: Plan) -> Job:
+        """Queue `plan`: 503 while shutting down, 429 when the queue is full."""
+        if self.draining:
+            raise ApiError(503, "The server is shutting down.", code="draining", retry_after_s=5)
+        job = Job(plan.steps(), timeout_s=self.limits.request_timeout_s)
+        try:
+            self._workers[plan.completer.name].submit(job)
+        except QueueFull as full:
+            raise ApiError(
+                429,
+                f"Too many requests: {self.limits.max_running} are running and "
+                f"{self.limits.max_waiting} waiting; try again in {full.retry_after_s} s.",
+                code="queue_full",
+                retry_after_s=full.retry_after_s,
+            ) from full
+        self._jobs.add(job)
+        self.metrics.prompt_tokens.labels(plan.completer.name).inc(plan.prompt_tokens)
+        return job
+
+    def done(self, job: Job) -> None:
+        """Nobody reads `job` any longer: finished, failed or its client gone."""
+        job.cancel()
+        self._jobs.discard(job)
