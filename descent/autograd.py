@@ -201,6 +201,9 @@ def current_node(t: TensorBase) -> Node | None:
     """The node of a tensor, derived anew when its memory's history was rewritten through a base."""
     base = t.base
     if base is not None and t._history != base._history:
+        if not base.requires_grad:
+            t.node, t.requires_grad, t._history = None, False, base._history
+            return None
         node: Any = base.node
         array = base.array
         for op, meta in t.view_of:

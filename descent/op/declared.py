@@ -44,6 +44,7 @@ class Rung(NamedTuple):
     name: str
     run: Callable[..., Any]
     when: Callable[..., bool] | None  # None: always usable
+    shaped: bool = False  # it also takes `shape`: that of the first output
 
 
 class Ladder:
@@ -60,7 +61,8 @@ class Ladder:
         """Decorator: a rung that takes (inputs..., metas...) and returns the output(s)."""
 
         def register(fn: Callable[..., Any]) -> Callable[..., Any]:
-            self.rungs.append(Rung(name, fn, when))
+            shaped = "shape" in inspect.signature(fn).parameters
+            self.rungs.append(Rung(name, fn, when, shaped))
             return fn
 
         return register
@@ -80,30 +82,38 @@ class Ladder:
         """Compute the outputs on the highest usable rung; `like()` allocates them for a kernel."""
         for rung in reversed(self.rungs):
             if rung.when is None or rung.when(*arrays, *metas):
-                if isinstance(rung.run, Kernel):
-                    return self._fill(rung.run, arrays, metas, like())
-                out = rung.run(*arrays, *metas)
-                return out if type(out) is tuple else (out,)
+                return self.run_only(rung, arrays, metas, like)
         return self._fill(self.loops, arrays, metas, like())
 
     def run_rung(
-        self, name: str, arrays: Sequence[Array], metas: Sequence[Any], outs: list[Array]
+        self,
+        name: str,
+        arrays: Sequence[Array],
+        metas: Sequence[Any],
+        like: Callable[[], list[Array]],
     ) -> tuple[Array, ...]:
-        """Compute on the named rung ("loops", "python" or a registered name), for tests and timing."""
+        """Compute on the named rung ("python", "loops" or a registered one): tests, timing."""
         if name == "loops":
-            return self._fill(self.loops.compiled, arrays, metas, outs)
+            return self._fill(self.loops.compiled, arrays, metas, like())
         if name == "python":
-            return self._fill(self.loops.py, arrays, metas, outs)
+            return self._fill(self.loops.py, arrays, metas, like())
         rung = next(r for r in self.rungs if r.name == name)
-        return self.run_only(rung, arrays, metas, outs)
+        return self.run_only(rung, arrays, metas, like)
 
     def run_only(
-        self, rung: Rung, arrays: Sequence[Array], metas: Sequence[Any], outs: list[Array]
+        self,
+        rung: Rung,
+        arrays: Sequence[Array],
+        metas: Sequence[Any],
+        like: Callable[[], list[Array]],
     ) -> tuple[Array, ...]:
         """Compute on this rung whatever its condition says."""
         if isinstance(rung.run, Kernel):
-            return self._fill(rung.run, arrays, metas, outs)
-        out = rung.run(*arrays, *metas)
+            return self._fill(rung.run, arrays, metas, like())
+        if rung.shaped:
+            out = rung.run(*arrays, *metas, shape=like()[0].shape)
+        else:
+            out = rung.run(*arrays, *metas)
         return out if type(out) is tuple else (out,)
 
     @staticmethod
@@ -233,7 +243,7 @@ class Op:
         flops: Callable[..., int] | None = None,
         parallel: bool = False,
     ) -> None:
-        self.name = fn.__name__
+        self.name = fn.__name__.rstrip("_")
         self.doc = inspect.getdoc(fn) or ""
         self.axes = Axes.parse(axes)
         self.lower = lower or Lowering()

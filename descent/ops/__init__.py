@@ -1,0 +1,1 @@
+"""Every op, listed by hand: one small file per family."""

@@ -1,0 +1,99 @@
+"""Softmax: turn scores into probabilities.
+
+    y_c = exp(x_c − max x) / Σ_k exp(x_k − max x)        dx_c = y_c (dy_c − Σ_k dy_k y_k)
+
+Bridle 1990, "Probabilistic Interpretation of Feedforward Classification Network Outputs".
+log_softmax is its logarithm, computed without forming the quotient.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from descent.kernel import prange
+from descent.op import Rows, op
+
+__all__ = ["log_softmax", "softmax"]
+
+
+@op("r [c] -> r [c]", lower=Rows(), flops=lambda r, c: 5 * r * c)
+def softmax(x, y):
+    """Probabilities proportional to exp(x), summing to 1 along `dim`."""
+    for r in prange(x.shape[0]):
+        m = x[r, 0]
+        for c in range(1, x.shape[1]):
+            m = max(m, x[r, c])
+        total = 0 * m
+        for c in range(x.shape[1]):
+            y[r, c] = np.exp(x[r, c] - m)
+            total += y[r, c]
+        for c in range(x.shape[1]):
+            y[r, c] = y[r, c] / total
+
+
+@softmax.numpy
+def _(x):
+    if not x.size:
+        return x.copy()
+    y = x - x.max(1, keepdims=True)
+    np.exp(y, out=y)
+    y /= y.sum(1, keepdims=True)
+    return y
+
+
+@softmax.grad
+def softmax_grad(y, dy, dx):
+    for r in prange(y.shape[0]):
+        dot = dy[r, 0] * y[r, 0]
+        for c in range(1, y.shape[1]):
+            dot += dy[r, c] * y[r, c]
+        for c in range(y.shape[1]):
+            dx[r, c] = y[r, c] * (dy[r, c] - dot)
+
+
+@softmax_grad.numpy
+def _(y, dy):
+    dx = dy * y
+    dx -= y * dx.sum(1, keepdims=True)
+    return dx
+
+
+@op("r [c] -> r [c]", lower=Rows(), flops=lambda r, c: 5 * r * c)
+def log_softmax(x, y):
+    """Logarithm of softmax: x − max x − log Σ exp(x − max x)."""
+    for r in prange(x.shape[0]):
+        m = x[r, 0]
+        for c in range(1, x.shape[1]):
+            m = max(m, x[r, c])
+        total = np.exp(x[r, 0] - m)
+        for c in range(1, x.shape[1]):
+            total += np.exp(x[r, c] - m)
+        shift = m + np.log(total)
+        for c in range(x.shape[1]):
+            y[r, c] = x[r, c] - shift
+
+
+@log_softmax.numpy
+def _(x):
+    if not x.size:
+        return x.copy()
+    y = x - x.max(1, keepdims=True)
+    y -= np.log(np.exp(y).sum(1, keepdims=True))
+    return y
+
+
+@log_softmax.grad
+def log_softmax_grad(y, dy, dx):
+    for r in prange(y.shape[0]):
+        total = dy[r, 0]
+        for c in range(1, y.shape[1]):
+            total += dy[r, c]
+        for c in range(y.shape[1]):
+            dx[r, c] = dy[r, c] - np.exp(y[r, c]) * total
+
+
+@log_softmax_grad.numpy
+def _(y, dy):
+    dx = np.exp(y)
+    dx *= dy.sum(1, keepdims=True)
+    return np.subtract(dy, dx, out=dx)

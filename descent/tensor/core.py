@@ -1,0 +1,364 @@
+"""`Tensor`: numbers with axes, under PyTorch's names, with a gradient when asked for.
+
+Here stands what a tensor is: its shape and type, its place on the tape, its conversions. What one
+can do with it comes family by family from the files beside this one (`pointwise`, `reducing`,
+`shaping`, `indexing`, `products`, …); each ends with the list of methods it gives, every one a
+function of the same name that applies ops from `descent.ops`.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from descent import autograd
+from descent.autograd import TensorBase
+from descent.dtypes import dtype, from_numpy_dtype, to_dtype
+from descent.tensor import inplace, printing, shaping
+from descent.tensor.common import cast
+from descent.tensor.indexing import IndexingMethods
+from descent.tensor.pointwise import PointwiseMethods
+from descent.tensor.products import ProductMethods
+from descent.tensor.reducing import ReducingMethods
+from descent.tensor.shaping import ShapingMethods
+from descent.tensor.size import Size, device
+
+__all__ = ["Tensor"]
+
+
+class Tensor(
+    PointwiseMethods,
+    ReducingMethods,
+    ShapingMethods,
+    IndexingMethods,
+    ProductMethods,
+    TensorBase,
+):
+    """An n-dimensional array of numbers of one dtype that can record what is done to it.
+
+    Make one with `descent.tensor(data)`. `t.array` is the NumPy array itself.
+    """
+
+    __slots__ = ()
+    __array_priority__ = 1000  # numpy_array * tensor is a tensor
+
+    # -- what it is --------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        return Size(self.array.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of one axis."""
+        return Size(self.array.shape) if dim is None else self.array.shape[dim]
+
+    def dim(self) -> int:
+        """The number of axes."""
+        return self.array.ndim
+
+    ndimension = dim
+    ndim = property(dim)
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self.array.size
+
+    nelement = numel
+
+    @property
+    def dtype(self) -> dtype:
+        return from_numpy_dtype(self.array.dtype)
+
+    @property
+    def device(self) -> device:
+        return device("cpu")
+
+    is_cuda = False
+    is_sparse = False
+
+    @property
+    def itemsize(self) -> int:
+        return self.array.itemsize
+
+    element_size = lambda self: self.array.itemsize  # noqa: E731
+
+    @property
+    def nbytes(self) -> int:
+        return self.array.nbytes
+
+    def stride(self, dim: int | None = None) -> Any:
+        """How many elements to step over in memory per axis."""
+        steps = tuple(s // self.array.itemsize for s in self.array.strides)
+        return steps if dim is None else steps[dim]
+
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie in memory in row-major order."""
+        return self.array.flags.c_contiguous
+
+    def is_floating_point(self) -> bool:
+        return self.array.dtype.kind == "f"
+
+    def is_complex(self) -> bool:
+        return False
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return self.array.ctypes.data
+
+    # -- autograd ----------------------------------------------------------------------------
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded operation made it."""
+        return autograd.current_node(self) is None
+
+    @property
+    def grad_fn(self) -> Any:
+        """The node that made it, or None."""
+        return autograd.current_node(self)
+
+    @property
+    def _version(self) -> int:
+        return self.version[0]
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory without history (and without version checks)."""
+        return type(self)._plain(self.array)
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        self.array = value.array if isinstance(value, TensorBase) else np.asarray(value)
+
+    @staticmethod
+    def _plain(array: np.ndarray) -> Tensor:
+        return Tensor(array)
+
+    def detach(self) -> Tensor:
+        """The same memory without history; in-place changes are still noticed by both."""
+        t = Tensor(self.array)
+        t.version = self.version
+        return t
+
+    def detach_(self) -> Tensor:
+        """Forget the history of this very tensor."""
+        self.node, self.requires_grad = None, False
+        return self
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Ask for a gradient (leaves and floating point only)."""
+        if requires_grad and self.array.dtype.kind != "f":
+            raise RuntimeError(
+                f"only floating point tensors can require gradients; this one is {self.dtype.name}"
+            )
+        if not requires_grad and self.node is not None:
+            raise RuntimeError("only leaf tensors can stop requiring a gradient; use detach()")
+        self.requires_grad = requires_grad
+        return self
+
+    def retain_grad(self) -> None:
+        """Keep `.grad` of a non-leaf when `backward()` passes it."""
+        if not self.requires_grad:
+            raise RuntimeError("can't retain_grad on a tensor that has requires_grad=False")
+        if self.node is not None:
+            self.retains_grad = True
+            self.node.retained = weakref.ref(self)
+
+    def register_hook(self, hook: Callable[[Tensor], Any]) -> Any:
+        """Call `hook(grad)` when the gradient is known; a returned tensor replaces it."""
+        if not self.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        owner = self.node if self.node is not None else self
+        owner.hooks = [*(owner.hooks or []), hook]
+        return _Handle(owner, hook)
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+    ) -> None:
+        """Accumulate the gradient of this tensor into `.grad` of the leaves it was made from.
+
+        Args:
+            gradient: d(objective)/d(this tensor), of the same shape; 1 for a single number.
+        """
+        if create_graph:
+            raise RuntimeError("gradients of gradients are not available: kernels are first-order")
+        if not self.requires_grad:
+            raise RuntimeError(
+                "this tensor does not require grad and has no grad_fn: "
+                "nothing it was made from has requires_grad=True"
+            )
+        if gradient is None:
+            if self.array.size != 1:
+                raise RuntimeError(
+                    "grad can be implicitly created only for scalar outputs; "
+                    f"this tensor has shape {tuple(self.shape)}: call .sum() or pass gradient="
+                )
+            g = np.ones_like(self.array)
+        else:
+            g = np.asarray(getattr(gradient, "array", gradient), self.array.dtype)
+            if g.shape != self.array.shape:
+                raise RuntimeError(
+                    f"Mismatch in shape: gradient has shape {g.shape} and the tensor has shape "
+                    f"{self.array.shape}"
+                )
+        autograd.backward(self, g, retain_graph=bool(retain_graph))
+
+    # -- to other types ----------------------------------------------------------------------
+
+    def item(self) -> Any:
+        """The one element as a Python number."""
+        if self.array.size != 1:
+            raise RuntimeError(
+                f"a Tensor with {self.array.size} elements cannot be converted to Scalar"
+            )
+        return self.array.item()
+
+    def tolist(self) -> Any:
+        """Nested Python lists."""
+        return self.array.tolist()
+
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """The array itself, sharing memory.
+
+        Raises:
+            RuntimeError: when it requires a gradient (use `.detach().numpy()`).
+        """
+        if self.requires_grad and not force:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+            )
+        return self.array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self.numpy().__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.array.__dlpack_device__()
+
+    def to(self, *args: Any, dtype: Any = None, copy: bool = False, **kwargs: Any) -> Tensor:
+        """Another dtype (or that of another tensor); the only device is the CPU."""
+        for a in (*args, kwargs.get("device")):
+            if isinstance(a, TensorBase):
+                dtype = from_numpy_dtype(a.array.dtype)
+            elif isinstance(a, (str, device)):
+                device(a)
+            elif a is not None and not isinstance(a, bool):
+                dtype = a
+        y = self if dtype is None else cast(self, to_dtype(dtype).np)
+        return y.clone() if copy and y is self else y
+
+    def type(self, dtype: Any = None) -> Any:
+        """The type's name, or this tensor in another dtype."""
+        if dtype is None:
+            names = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int"}
+            return f"torch.{names.get(self.dtype.name, self.dtype.name.capitalize())}Tensor"
+        return self.to(dtype)
+
+    def type_as(self, other: Tensor) -> Tensor:
+        return self.to(other.dtype)
+
+    def float(self) -> Tensor:
+        return cast(self, np.dtype(np.float32))
+
+    def double(self) -> Tensor:
+        return cast(self, np.dtype(np.float64))
+
+    def half(self) -> Tensor:
+        return cast(self, np.dtype(np.float16))
+
+    def long(self) -> Tensor:
+        return cast(self, np.dtype(np.int64))
+
+    def int(self) -> Tensor:
+        return cast(self, np.dtype(np.int32))
+
+    def bool(self) -> Tensor:
+        return cast(self, np.dtype(np.bool_))
+
+    def cpu(self) -> Tensor:
+        return self
+
+    def __float__(self) -> Any:
+        return float(self.item())
+
+    def __int__(self) -> Any:
+        return int(self.item())
+
+    def __index__(self) -> Any:
+        if self.array.dtype.kind not in "iub":
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.item())
+
+    def __bool__(self) -> Any:
+        if self.array.size != 1:
+            raise RuntimeError(
+                f"Boolean value of Tensor with {self.array.size} values is ambiguous: "
+                "use .any() or .all()"
+            )
+        return bool(self.array.item())
+
+    def __len__(self) -> Any:
+        if not self.array.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return self.array.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.array.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return (self[i] for i in range(self.array.shape[0]))
+
+    def __contains__(self, value: Any) -> Any:
+        return bool((self.array == getattr(value, "array", value)).any())
+
+    def __hash__(self) -> Any:
+        return id(self)
+
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
+        if self.node is not None:
+            raise RuntimeError("only leaf tensors can be deep-copied; detach() or clone() first")
+        t = type(self)(self.array.copy())
+        t.requires_grad = self.requires_grad
+        memo[id(self)] = t
+        return t
+
+    __repr__ = printing.to_string
+
+    # -- in place ----------------------------------------------------------------------------
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def copy_(self, src: Any) -> Tensor:
+        """Write `src` (broadcast, cast) into this tensor's memory."""
+        y = shaping.expand(cast(src, self.array.dtype), self.array.shape)
+        return inplace.assign(self, y)
+
+    def zero_(self) -> Tensor:
+        return self.fill_(0)
+
+    def fill_(self, value: Any) -> Tensor:
+        """Set every element to one number."""
+        number = np.asarray(getattr(value, "array", value), self.array.dtype)
+        return inplace.assign(self, Tensor(np.broadcast_to(number, self.array.shape)))
+
+
+class _Handle:
+    """What `register_hook` returns: `remove()` takes the hook away."""
+
+    def __init__(self, owner: Any, hook: Any) -> None:
+        self.owner, self.hook = owner, hook
+
+    def remove(self) -> None:
+        self.owner.hooks = [h for h in self.owner.hooks or [] if h is not self.hook]
+
+
+autograd.set_tensor_class(Tensor)

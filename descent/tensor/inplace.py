@@ -1,0 +1,112 @@
+"""In-place changes: write the result of an op into a tensor's memory, and keep the tape true.
+
+A leaf that requires a gradient may not be changed while recording (its old value would be lost to
+the optimiser). A change through a view rewrites the history of the memory's owner: the owner's new
+node copies its old gradient except where the view lies, which goes to the written value; every
+other view re-derives its node from the owner when it is next used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from descent.autograd import Node, TensorBase, apply, current_node, is_grad_enabled
+from descent.tensor.common import operands
+
+__all__ = ["assign", "update"]
+
+
+class _CopyThrough:
+    """Backward of writing a value through a chain of views into a base."""
+
+    name, inputs = "copy_slices", ("base", "value")
+
+    def backward(self, ctx: Any, dy: np.ndarray, needs: Any) -> list[np.ndarray | None]:
+        if not ctx:
+            return [None, dy]
+        kept = dy.copy()
+        window = kept
+        for op, meta in ctx:
+            window = op.forward((window,), meta)[0][0]
+        value = window.copy()
+        window[...] = 0
+        return [kept if needs[0] else None, value if needs[1] else None]
+
+
+_copy_through = _CopyThrough()
+
+
+def _refuse_leaf(t: TensorBase, what: str) -> None:
+    if t.requires_grad and t.node is None:
+        raise RuntimeError(
+            f"{what} that requires grad is being used in an in-place operation. "
+            "Do it inside `with no_grad():`, or on a clone()."
+        )
+
+
+def _recording(t: TensorBase, y: TensorBase) -> bool:
+    if not is_grad_enabled():
+        return False
+    current_node(t)
+    owner = t.base if t.base is not None else t
+    return t.requires_grad or y.requires_grad or owner.requires_grad
+
+
+def assign(t: Any, y: Any) -> Any:
+    """Write tensor `y` (of `t`'s shape) into `t`'s memory, with its history. Returns `t`."""
+    if not t.array.flags.writeable:
+        raise RuntimeError(
+            "can't write into this tensor: it is an expanded or read-only view; clone() it first"
+        )
+    if y.array.dtype != t.array.dtype and not np.can_cast(
+        y.array.dtype, t.array.dtype, "same_kind"
+    ):
+        raise RuntimeError(
+            f"result type {y.array.dtype} can't be cast to the desired output type {t.array.dtype}"
+        )
+    if _recording(t, y):
+        if t.base is None:
+            _refuse_leaf(t, "a leaf tensor")
+            edge = y.node if y.node is not None else (y if y.requires_grad else None)
+            t.node = Node(_copy_through, (), [None, edge], [False, True]) if edge else None
+            t.requires_grad = edge is not None
+            t._history += 1
+        else:
+            _rewrite_owner(t, y)
+    np.copyto(t.array, y.array, casting="same_kind")
+    t.version[0] += 1
+    return t
+
+
+def _rewrite_owner(t: Any, y: Any) -> None:
+    base = t.base
+    _refuse_leaf(base, "a view of a leaf tensor")
+    old = base.node
+    new = y.node if y.node is not None else (y if y.requires_grad else None)
+    base.node = Node(_copy_through, t.view_of, [old, new], [old is not None, new is not None])
+    base.requires_grad = True
+    base._history += 1
+
+
+def update(t: Any, op: Any, *others: Any, **meta: Any) -> Any:
+    """`t = op(t, *others)` in `t`'s own memory (`add_`, `mul_`, …). Returns `t`."""
+    shadow = type(t)(t.array)
+    if is_grad_enabled():
+        current_node(t)
+        needs = [t.requires_grad, *(getattr(o, "requires_grad", False) for o in others)]
+        if t.requires_grad:
+            if t.base is None:
+                _refuse_leaf(t, "a leaf tensor")
+            shadow.node, shadow.requires_grad = t.node, True
+        if any(needs) and 0 in op.saved_inputs(needs):
+            shadow.array = t.array.copy()  # the op's gradient reads the value before the change
+    args = operands(shadow, *others) if others else [shadow]
+    y = apply(op, *args, **meta)
+    if y.array.shape != t.array.shape:
+        raise RuntimeError(
+            f"output with shape {list(t.array.shape)} doesn't match the broadcast shape "
+            f"{list(y.array.shape)}"
+        )
+    return assign(t, y)
