@@ -1,4 +1,4 @@
-"""descent.random against PyTorch's CPU generator: same seed, same calls, same bits."""
+"""descent.random against PyTorch's CPU generator: same seed, same calls, same bits (last bits aside without AVX2)."""
 
 import copy
 
@@ -14,6 +14,8 @@ SEEDS = [0, 42, 1337, 2147483647, 2**40 + 5, -1, -(2**63), 2**64 - 1]
 SIZES = [0, 1, 7, 15, 16, 17, 31, 100, 1000, 12345]
 SHAPES = [*SIZES, (), (3, 5), (4, 0, 2), (16, 16), (5, 7, 11)]
 FLOATS = ["float32", "float64"]
+# Without AVX2 PyTorch rounds a*b + c twice and takes other logarithms: floats differ in the last bits.
+EXACT = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
 
 
 def pair(seed):
@@ -28,12 +30,17 @@ def same(ours, theirs):
     theirs = theirs.numpy()
     assert ours.dtype == theirs.dtype
     assert ours.shape == theirs.shape
-    np.testing.assert_array_equal(ours, theirs)
-    assert ours.tobytes() == theirs.tobytes()
+    if EXACT or ours.dtype.kind != "f" or ours.size == 0:
+        assert ours.tobytes() == theirs.tobytes()
+    else:
+        scale = np.abs(theirs).max()
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=64 * np.finfo(ours.dtype).eps * scale)
 
 
 def same_state(g, t):
-    assert g.get_state().tobytes() == t.get_state().numpy().tobytes()
+    ours, theirs = g.get_state(), t.get_state().numpy()
+    compared = None if EXACT else 5016  # the twister; behind it lies the waiting normal
+    assert ours[:compared].tobytes() == theirs[:compared].tobytes()
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
