@@ -17,10 +17,10 @@ __all__ = ["SKIPPED_FOLDERS", "TEXT_SUFFIXES", "Source", "find_files", "show_sou
 Source = str | os.PathLike | Iterable[str | os.PathLike]
 TEXT_SUFFIXES = frozenset(
     ".py .pyi .pyx .txt .text .md .markdown .rst .tex .c .h .cc .hh .cpp .hpp .cxx .cu .m .mm "
-    ".java .kt .kts .scala .groovy .clj .js .jsx .mjs .ts .tsx .vue .svelte .go .rs .rb .php .cs .fs .vb "
-    ".swift .dart .lua .pl .pm .r .jl .hs .ml .mli .ex .exs .erl .elm .lisp .el .scm .zig .nim "
-    ".sh .bash .zsh .fish .ps1 .bat .sql .html .htm .css .scss .less .yaml .yml .toml .ini .cfg .proto "
-    ".graphql .cmake .mk .tf .asm .s .f90 .f .pas .ada .v .sv .vhd".split()
+    ".java .kt .kts .scala .groovy .clj .js .jsx .mjs .ts .tsx .vue .svelte .go .rs .rb .php "
+    ".cs .fs .vb .swift .dart .lua .pl .pm .r .jl .hs .ml .mli .ex .exs .erl .elm .lisp .el "
+    ".scm .zig .nim .sh .bash .zsh .fish .ps1 .bat .sql .html .htm .css .scss .less .yaml .yml "
+    ".toml .ini .cfg .proto .graphql .cmake .mk .tf .asm .s .f90 .f .pas .ada .v .sv .vhd".split()
 )
 SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
 
