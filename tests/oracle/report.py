@@ -46,19 +46,21 @@ def table(results: list[Result]) -> str:
 
 
 def entirely_passing(results: list[Result]) -> list[str]:
-    """Ops whose every sample passes in float32 *and* float64 (ops on integers alone never count)."""
-    passed = defaultdict(set)
-    for r in results:
-        if r.passed:
-            passed[r.key].add(r.dtype)
-    return [key for key, dtypes in passed.items() if dtypes >= FLOATS]
+    """Ops whose every sample passes in each float type they have (float32 and float64, bar one op).
+
+    `results` holds all results of an op, or none. Ops on integers alone never count.
+    """
+    by_key = _by_key(results)
+    return [
+        key
+        for key, rs in by_key.items()
+        if all(r.passed for r in rs) and FLOATS & {r.dtype for r in rs}
+    ]
 
 
 def coverage_page(results: list[Result], kept: list[str]) -> str:
     """The Markdown page; everything on it comes from `results`."""
-    by_key: dict[str, list[Result]] = defaultdict(list)
-    for r in results:
-        by_key[r.key].append(r)
+    by_key = _by_key(results)
     passing = entirely_passing(results)
     samples = sum(r.samples for key in passing for r in by_key[key])
     partly = [k for k, rs in by_key.items() if k not in passing and not rs[0].missing]
@@ -80,6 +82,13 @@ A sample that needs something left out by design is counted, and its op is not c
     parts += ["## Some samples do not pass\n", _grid(partly, by_key, notes=True)]
     parts += ["## Not there\n", _absent(missing)]
     return "\n".join(parts)
+
+
+def _by_key(results: list[Result]) -> dict[str, list[Result]]:
+    by_key: dict[str, list[Result]] = defaultdict(list)
+    for r in results:
+        by_key[r.key].append(r)
+    return by_key
 
 
 def _grid(keys: list[str], by_key: dict[str, list[Result]], notes: bool = False) -> str:
