@@ -267,8 +267,17 @@ def _remember_view(op: Any, x: Any, y: Any, meta: dict[str, Any]) -> None:
 # -- the walk back ---------------------------------------------------------------------------
 
 
-def backward(root: Any, gradient: Array, *, retain_graph: bool = False) -> None:
-    """Accumulate d(root)/d(leaf) · gradient into `.grad` of every leaf below `root`."""
+def backward(
+    root: Any,
+    gradient: Array,
+    *,
+    retain_graph: bool = False,
+    watch: Callable[[Node, Array, Sequence[Array | None]], None] | None = None,
+) -> None:
+    """Accumulate d(root)/d(leaf) · gradient into `.grad` of every leaf below `root`.
+
+    `watch(node, dy, grads)`, where given, sees every step of the walk.
+    """
     node = current_node(root)
     if node is None:
         _into_leaf(root, gradient, owned=False)
@@ -284,6 +293,8 @@ def backward(root: Any, gradient: Array, *, retain_graph: bool = False) -> None:
             dy = _run_hooks(node, dy)
             _check_usable(node)
             grads = node.op.backward(node.ctx, dy, node.needs)
+            if watch is not None:
+                watch(node, dy, grads)
             if not retain_graph:
                 node.ctx = None
             for edge, g in zip(node.edges, grads):

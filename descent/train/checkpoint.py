@@ -1,0 +1,142 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped, in one file.
+
+One safetensors file holds the weights (`model.*`), the optimiser's moments (`optim.*`) and the
+state of the random generator (`random.torch`); its metadata holds the rest as JSON: step, data
+position, best loss so far, settings. One file is one rename: it is either whole or not there, and
+no reading of it executes anything.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+import descent.random
+from descent.data.files import write_atomically
+
+__all__ = ["CheckpointError", "load_checkpoint", "load_weights", "save_checkpoint", "save_weights"]
+
+VERSION = "descent-checkpoint.v1"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is damaged, or that belongs to another model."""
+
+
+def save_weights(path: str | Path, model: Any, about: dict[str, str] | None = None) -> None:
+    """Write the model's parameters and buffers as safetensors (shared ones once)."""
+    arrays, shared = _arrays(model)
+    meta = {"format": "descent", **(about or {})}
+    if shared:
+        meta["shared"] = json.dumps(shared)
+    write_atomically(path, save(arrays, metadata=meta))
+
+
+def load_weights(path: str | Path, model: Any) -> None:
+    """Fill the model from safetensors.
+
+    Raises:
+        CheckpointError: damaged file, or names and shapes that are not this model's.
+    """
+    arrays, meta = _read(path)
+    _fill(path, model, {k.removeprefix("model."): v for k, v in arrays.items()}, meta)
+
+
+def save_checkpoint(
+    path: str | Path, *, model: Any, optimizer: Any, progress: dict[str, Any]
+) -> None:
+    """Write a whole training state; `progress` is JSON (step, data position, settings, …)."""
+    weights, shared = _arrays(model)
+    arrays = {f"model.{k}": v for k, v in weights.items()}
+    state = optimizer.state_dict()
+    numbers: dict[str, Any] = {}
+    for index, slots in state["state"].items():
+        for slot, value in slots.items():
+            name = f"optim.{index}.{slot}"
+            if hasattr(value, "array"):
+                arrays[name] = np.ascontiguousarray(value.array)
+            elif isinstance(value, np.ndarray):
+                arrays[name] = np.ascontiguousarray(value)
+            else:
+                numbers[name] = value
+    arrays["random.torch"] = np.asarray(descent.random.get_rng_state())
+    meta = {
+        "format": VERSION,
+        "shared": json.dumps(shared),
+        "progress": json.dumps(progress),
+        "optim": json.dumps({"numbers": numbers, "groups": state["param_groups"]}),
+    }
+    write_atomically(path, save(arrays, metadata=meta))
+
+
+def load_checkpoint(path: str | Path, *, model: Any, optimizer: Any) -> dict[str, Any]:
+    """Restore model, optimiser and random generator; returns the saved `progress`.
+
+    Raises:
+        CheckpointError: a damaged file, another version, or another model's checkpoint.
+    """
+    arrays, meta = _read(path)
+    if meta.get("format") != VERSION:
+        raise CheckpointError(
+            f"{path} is not a training checkpoint ({VERSION}): its format is "
+            f"{meta.get('format', 'unknown')!r}"
+        )
+    weights = {k[6:]: v for k, v in arrays.items() if k.startswith("model.")}
+    _fill(path, model, weights, meta)
+    try:
+        saved = json.loads(meta["optim"])
+        state: dict[int, dict[str, Any]] = {}
+        for name, value in [*saved["numbers"].items(), *arrays.items()]:
+            if name.startswith("optim."):
+                _, index, slot = name.split(".", 2)
+                if isinstance(value, np.ndarray):
+                    value = type(next(model.parameters())).__mro__[1](value.copy())
+                state.setdefault(int(index), {})[slot] = value
+        optimizer.load_state_dict({"state": state, "param_groups": saved["groups"]})
+        descent.random.set_rng_state(arrays["random.torch"])
+        return json.loads(meta["progress"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged: {error!r}") from None
+
+
+def _arrays(model: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Arrays by name, each memory once; and for every further name the first one."""
+    arrays: dict[str, np.ndarray] = {}
+    shared: dict[str, str] = {}
+    seen: dict[int, str] = {}
+    for name, t in model.state_dict().items():
+        key = t.array.ctypes.data if t.array.size else id(t)
+        if key in seen:
+            shared[name] = seen[key]
+            continue
+        seen[key] = name
+        arrays[name] = np.ascontiguousarray(t.array)
+    return arrays, shared
+
+
+def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} can't be read as safetensors: {error}") from None
+
+
+def _fill(path: Any, model: Any, arrays: dict[str, np.ndarray], meta: dict[str, str]) -> None:
+    from descent import from_numpy
+
+    for name, first in json.loads(meta.get("shared", "{}")).items():
+        if first in arrays:
+            arrays[name] = arrays[first]
+    try:
+        model.load_state_dict({k: from_numpy(np.array(v)) for k, v in arrays.items()})
+    except (RuntimeError, KeyError) as error:
+        raise CheckpointError(f"{path} holds the weights of another model: {error}") from None
