@@ -16,7 +16,7 @@ _MARKS = (  # the UTF-32 mark begins with the UTF-16 one, so it is asked first
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_CONTROL = re.compile(rb"[\x01-\x06\x0e-\x1a\x1c-\x1f\x7f]")
+_CONTROL = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f]")
 _MOST_CONTROL = 0.02  # ANSI colours and form feeds occur in text; compressed data has 10 % and more
 
 
@@ -34,11 +34,8 @@ def decode_text(data: bytes, *, cut: bool = False) -> tuple[str, str]:
         if data.startswith(mark):
             return _strict(data, encoding, cut), encoding
     if b"\0" in data:
-        encoding = _unmarked_utf16(data)
-        if encoding is None:
-            raise NotText(f"binary: a zero byte at offset {data.index(0)}")
-        return _strict(data, encoding, cut), encoding
-    if len(_CONTROL.findall(data)) > _MOST_CONTROL * len(data):
+        return _unmarked_utf16(data, cut)
+    if _mostly_control(data):
         raise NotText("binary: too many control characters")
     try:
         return _strict(data, "utf-8", cut), "utf-8"
@@ -55,14 +52,22 @@ def _strict(data: bytes, encoding: str, cut: bool) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _unmarked_utf16(data: bytes) -> str | None:
+def _unmarked_utf16(data: bytes, cut: bool) -> tuple[str, str]:
     """UTF-16 of mostly Latin text has its zero bytes all on one side of each pair."""
     even, odd = data[0::2].count(0), data[1::2].count(0)
-    if odd > 0.4 * len(data[1::2]) and even == 0:
-        return "utf-16-le"
-    if even > 0.4 * len(data[0::2]) and odd == 0:
-        return "utf-16-be"
-    return None
+    if min(even, odd) == 0 and max(even, odd) > 0.4 * (len(data) // 2):
+        encoding = "utf-16-le" if odd else "utf-16-be"
+        try:
+            text = _strict(data, encoding, cut)
+        except NotText:
+            text = "\1"
+        if not _mostly_control(text.encode()):
+            return text, encoding
+    raise NotText(f"binary: a zero byte at offset {data.index(0)}")
+
+
+def _mostly_control(data: bytes) -> bool:
+    return len(_CONTROL.findall(data)) > _MOST_CONTROL * len(data)
 
 
 def _damaged(data: bytes) -> tuple[str, str]:
