@@ -1,0 +1,1 @@
+"""Other systems' module names on top of Descent: change the import line, keep the script."""

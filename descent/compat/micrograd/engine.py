@@ -1,0 +1,5 @@
+"""micrograd.engine: `Value`."""
+
+from descent.scalar import Value
+
+__all__ = ["Value"]
