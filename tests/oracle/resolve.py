@@ -56,6 +56,10 @@ ADAPTERS: dict[str, tuple[str, Callable[[Any], Op]]] = {
     "nn.functional.embedding_bag": ("nn.functional.embedding_bag", _index_first("embedding_bag")),
     "polygamma": ("polygamma", _order_first(lambda ns: ns)),
     "special.polygamma": ("special.polygamma", _order_first(lambda ns: ns.special)),
+    **{
+        name: (name, lambda ns, name=name: lambda a, b, **k: getattr(ns, name)(a @ b.mT, **k))
+        for name in ("svd_lowrank", "pca_lowrank")
+    },
     "linalg.pinv.singular": ("linalg.pinv", lambda ns: lambda a, b: ns.linalg.pinv(a @ b.mT)),
     "linalg.lstsq.grad_oriented": (
         "linalg.lstsq",
