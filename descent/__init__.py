@@ -38,7 +38,8 @@ from descent.tensor.creating import from_numpy, tensor, zeros
 # elementwise
 from descent.tensor.pointwise import add, div, mul, neg, pow, sub
 
-# products
+# products, probability
+from descent.tensor.probability import log_softmax, softmax
 from descent.tensor.products import matmul
 
 # reductions, scans, sorting
@@ -56,7 +57,7 @@ __all__ = [
     "get_default_dtype", "set_default_dtype",
     "from_numpy", "tensor", "zeros",
     "add", "div", "mul", "neg", "pow", "sub",
-    "matmul",
+    "matmul", "log_softmax", "softmax",
     "mean", "sum",
     "clone", "permute", "reshape", "transpose",
 ]  # fmt: skip

@@ -21,6 +21,7 @@ from descent.tensor import inplace, printing, shaping
 from descent.tensor.common import cast
 from descent.tensor.indexing import IndexingMethods
 from descent.tensor.pointwise import PointwiseMethods
+from descent.tensor.probability import ProbabilityMethods
 from descent.tensor.products import ProductMethods
 from descent.tensor.reducing import ReducingMethods
 from descent.tensor.shaping import ShapingMethods
@@ -35,6 +36,7 @@ class Tensor(
     ShapingMethods,
     IndexingMethods,
     ProductMethods,
+    ProbabilityMethods,
     TensorBase,
 ):
     """An n-dimensional array of numbers of one dtype that can record what is done to it.

@@ -1,0 +1,123 @@
+"""Attention: every query mixes the values, weighted by how well their keys match it.
+
+    p_ij = softmax_j(s q_i · k_j),   y_i = Σ_j p_ij v_j          over the first limit_i keys
+    dv_j = Σ_i p_ij dy_i,   dp_ij = dy_i · v_j,   g_ij = p_ij (dp_ij − Σ_l dp_il p_il)
+    dq_i = s Σ_j g_ij k_j,   dk_j = s Σ_i g_ij q_i
+
+`limit` says how many keys each query may see: all of them, or i + 1 in a causal model.
+Vaswani et al. 2017, arXiv:1706.03762, section 3.2.1. Masks of other shapes and dropout are composed
+in `nn.functional.scaled_dot_product_attention`. Left out: tiling (arXiv:2205.14135).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from descent.kernel import prange
+from descent.op import Lowering, Op, op
+
+__all__ = ["attention"]
+
+
+class Heads(Lowering):
+    """Batch and head axes, equal in q, k and v, become one axis b."""
+
+    def down(self, op: Op, arrays: Sequence[np.ndarray], meta: dict[str, Any]):
+        shapes = [a.shape for a in arrays[:3]]
+        b = prod(shapes[0][:-2])
+        return [a.reshape(b, *a.shape[-2:]) for a in arrays[:3]] + [arrays[3]], shapes
+
+    def up(self, op: Op, plan: Any, i: int, out: np.ndarray) -> np.ndarray:
+        return out.reshape(plan[0][:-2] + out.shape[1:])
+
+    def down_out(self, op: Op, plan: Any, i: int, out: np.ndarray) -> np.ndarray:
+        return out.reshape(prod(plan[0][:-2]), *out.shape[-2:])
+
+    def up_in(self, op: Op, plan: Any, i: int, dx: np.ndarray) -> np.ndarray:
+        return dx.reshape(plan[i])
+
+
+@op(
+    "b q d, b k d, b k e, q -> b q e, b q [k]",
+    lower=Heads(),
+    flops=lambda b, q, k, d, e: 2 * b * q * k * (d + e),
+)
+def attention(q, k, v, limit, y, p, scale):
+    """Scores, softmax over the visible keys, mixture of their values; keeps the probabilities p."""
+    for b in prange(q.shape[0]):
+        for i in range(q.shape[1]):
+            n = limit[i]
+            for j in range(n):  # scores
+                score = q[b, i, 0] * k[b, j, 0]
+                for d in range(1, q.shape[2]):
+                    score += q[b, i, d] * k[b, j, d]
+                p[b, i, j] = score * scale
+            m = p[b, i, 0]
+            for j in range(1, n):
+                m = max(m, p[b, i, j])
+            total = 0 * m
+            for j in range(n):  # softmax
+                p[b, i, j] = np.exp(p[b, i, j] - m)
+                total += p[b, i, j]
+            for j in range(n):
+                p[b, i, j] = p[b, i, j] / total
+            for j in range(n, k.shape[1]):
+                p[b, i, j] = 0 * m
+            for e in range(v.shape[2]):  # mix
+                mixed = p[b, i, 0] * v[b, 0, e]
+                for j in range(1, n):
+                    mixed += p[b, i, j] * v[b, j, e]
+                y[b, i, e] = mixed
+
+
+@attention.numpy
+def _(q, k, v, limit, scale):
+    p = np.matmul(q * q.dtype.type(scale), k.swapaxes(1, 2))
+    if limit.size and limit.min() < k.shape[1]:
+        p += np.where(np.arange(k.shape[1]) < limit[:, None], 0, -np.inf).astype(q.dtype)
+    if p.size:
+        p -= p.max(2, keepdims=True)
+    np.exp(p, out=p)
+    p /= p.sum(2, keepdims=True)
+    return np.matmul(p, v), p
+
+
+@attention.grad
+def attention_grad(q, k, v, limit, p, dy, dq, dk, dv, scale):
+    for b in prange(q.shape[0]):
+        for j in range(k.shape[1]):
+            for d in range(k.shape[2]):
+                dk[b, j, d] = 0 * k[b, j, d]
+            for e in range(v.shape[2]):
+                dv[b, j, e] = 0 * v[b, j, e]
+        for i in range(q.shape[1]):
+            n = limit[i]
+            dot = 0 * dy[b, i, 0]  # Σ_l dp_il p_il = dy_i · y_i
+            for j in range(n):
+                for e in range(v.shape[2]):
+                    dot += dy[b, i, e] * v[b, j, e] * p[b, i, j]
+                    dv[b, j, e] += p[b, i, j] * dy[b, i, e]
+            for d in range(q.shape[2]):
+                dq[b, i, d] = 0 * q[b, i, d]
+            for j in range(n):
+                dp = 0 * dot
+                for e in range(v.shape[2]):
+                    dp += dy[b, i, e] * v[b, j, e]
+                g = p[b, i, j] * (dp - dot) * scale
+                for d in range(q.shape[2]):
+                    dq[b, i, d] += g * k[b, j, d]
+                    dk[b, j, d] += g * q[b, i, d]
+
+
+@attention_grad.numpy
+def _(q, k, v, limit, p, dy, scale):
+    g = np.matmul(dy, v.swapaxes(1, 2))
+    g *= p
+    g -= p * g.sum(2, keepdims=True)
+    g *= q.dtype.type(scale)
+    dv = np.matmul(p.swapaxes(1, 2), dy)
+    return np.matmul(g, k), np.matmul(g.swapaxes(1, 2), q), dv

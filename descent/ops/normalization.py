@@ -1,0 +1,141 @@
+"""Normalisation: rows brought to mean 0 and variance 1, then scaled and shifted.
+
+    layer norm   x̂ = (x − mean x) · rstd,   rstd = 1 / √(var x + ε),   y = x̂ w + b
+    RMS norm     y = x w / √(mean x² + ε)
+    columns      as layer norm, with mean and variance over the rows: batch norm while training
+
+    g = dy w:    dx = rstd (g − mean g − x̂ mean(g x̂)),   dw = Σ_r dy x̂,   db = Σ_r dy
+
+Ba, Kiros, Hinton 2016, arXiv:1607.06450; Zhang, Sennrich 2019, arXiv:1910.07467;
+Ioffe, Szegedy 2015, arXiv:1502.03167. The variance is the biased one, as in the papers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from descent.kernel import prange
+from descent.op import Rows, op
+
+__all__ = ["layer_norm", "rms_norm"]
+
+
+@op("r [c], [c], [c] -> r [c], r, r", lower=Rows(), flops=lambda r, c: 8 * r * c)
+def layer_norm(x, w, b, y, mean, rstd, eps):
+    """Every row to mean 0 and variance 1, times w, plus b."""
+    for r in prange(x.shape[0]):
+        total = x[r, 0]
+        for c in range(1, x.shape[1]):
+            total += x[r, c]
+        m = total / x.shape[1]
+        square = (x[r, 0] - m) * (x[r, 0] - m)
+        for c in range(1, x.shape[1]):
+            square += (x[r, c] - m) * (x[r, c] - m)
+        s = 1 / np.sqrt(square / x.shape[1] + eps)
+        for c in range(x.shape[1]):
+            y[r, c] = (x[r, c] - m) * s * w[c] + b[c]
+        mean[r] = m
+        rstd[r] = s
+
+
+def centred(x: np.ndarray, eps: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x̂ in memory of its own, and the mean and reciprocal standard deviation of every row."""
+    n = x.dtype.type(x.shape[1])
+    mean = x.sum(1) / n
+    y = x - mean[:, None]
+    rstd = 1 / np.sqrt(np.einsum("rc,rc->r", y, y) / n + x.dtype.type(eps))
+    y *= rstd[:, None]
+    return y, mean, rstd
+
+
+@layer_norm.numpy
+def _(x, w, b, eps):
+    y, mean, rstd = centred(x, eps)
+    y *= w
+    y += b
+    return y, mean, rstd
+
+
+@layer_norm.grad
+def layer_norm_grad(x, w, mean, rstd, dy, dx, dw, db):
+    for c in range(x.shape[1]):
+        dw[c] = 0 * w[c]
+        db[c] = 0 * w[c]
+    for r in range(x.shape[0]):
+        total = 0 * dy[r, 0]
+        dot = 0 * dy[r, 0]
+        for c in range(x.shape[1]):
+            normal = (x[r, c] - mean[r]) * rstd[r]
+            dw[c] += dy[r, c] * normal
+            db[c] += dy[r, c]
+            total += dy[r, c] * w[c]
+            dot += dy[r, c] * w[c] * normal
+        for c in range(x.shape[1]):
+            normal = (x[r, c] - mean[r]) * rstd[r]
+            dx[r, c] = rstd[r] * (dy[r, c] * w[c] - (total + normal * dot) / x.shape[1])
+
+
+@layer_norm_grad.numpy
+def _(x, w, mean, rstd, dy):
+    n = x.dtype.type(x.shape[1])
+    normal = x - mean[:, None]
+    normal *= rstd[:, None]
+    dw = np.einsum("rc,rc->c", dy, normal)
+    db = dy.sum(0)
+    dx = dy * w
+    total = dx.sum(1) / n
+    dot = np.einsum("rc,rc->r", dx, normal) / n
+    normal *= dot[:, None]
+    dx -= normal
+    dx -= total[:, None]
+    dx *= rstd[:, None]
+    return dx, dw, db
+
+
+@op("r [c], [c] -> r [c], r", lower=Rows(), flops=lambda r, c: 5 * r * c)
+def rms_norm(x, w, y, rstd, eps):
+    """Every row divided by its root mean square, times w."""
+    for r in prange(x.shape[0]):
+        square = x[r, 0] * x[r, 0]
+        for c in range(1, x.shape[1]):
+            square += x[r, c] * x[r, c]
+        s = 1 / np.sqrt(square / x.shape[1] + eps)
+        for c in range(x.shape[1]):
+            y[r, c] = x[r, c] * s * w[c]
+        rstd[r] = s
+
+
+@rms_norm.numpy
+def _(x, w, eps):
+    n, dtype = x.shape[1], x.dtype.type
+    rstd = 1 / np.sqrt(np.einsum("rc,rc->r", x, x) / dtype(n) + dtype(eps))
+    y = x * rstd[:, None]
+    y *= w
+    return y, rstd
+
+
+@rms_norm.grad
+def rms_norm_grad(x, w, rstd, dy, dx, dw):
+    for c in range(x.shape[1]):
+        dw[c] = 0 * w[c]
+    for r in range(x.shape[0]):
+        dot = 0 * dy[r, 0]
+        for c in range(x.shape[1]):
+            normal = x[r, c] * rstd[r]
+            dw[c] += dy[r, c] * normal
+            dot += dy[r, c] * w[c] * normal
+        for c in range(x.shape[1]):
+            normal = x[r, c] * rstd[r]
+            dx[r, c] = rstd[r] * (dy[r, c] * w[c] - normal * dot / x.shape[1])
+
+
+@rms_norm_grad.numpy
+def _(x, w, rstd, dy):
+    normal = x * rstd[:, None]
+    dw = np.einsum("rc,rc->c", dy, normal)
+    dx = dy * w
+    dot = np.einsum("rc,rc->r", dx, normal) / x.dtype.type(x.shape[1])
+    normal *= dot[:, None]
+    dx -= normal
+    dx *= rstd[:, None]
+    return dx, dw
