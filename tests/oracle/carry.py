@@ -35,10 +35,13 @@ class LeftOut(Exception):
 
 
 class Carrier:
-    """Converts one sample to `ns` (a namespace like torch); keeps the leaves that need a gradient."""
+    """Converts one sample to `ns` (a namespace like torch); keeps the leaves that need a gradient.
 
-    def __init__(self, ns: Any) -> None:
-        self.ns = ns
+    widen: float32 tensors become float64 ones.
+    """
+
+    def __init__(self, ns: Any, *, widen: bool = False) -> None:
+        self.ns, self.widen = ns, widen
         self.leaves: list[Any] = []
         self._seen: dict[int, Any] = {}
 
@@ -86,7 +89,10 @@ class Carrier:
         check_output(x)
         if x.device.type != "cpu":
             raise LeftOut(DEVICE)
-        carried = self.ns.from_numpy(_same_strides(x))
+        values = _same_strides(x)
+        if self.widen and values.dtype == np.float32:
+            values = values.astype(np.float64)
+        carried = self.ns.from_numpy(values)
         if x.requires_grad:
             carried.requires_grad_()
             self.leaves.append(carried)

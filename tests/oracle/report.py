@@ -63,6 +63,7 @@ def coverage_page(results: list[Result], kept: list[str]) -> str:
     by_key = _by_key(results)
     passing = entirely_passing(results)
     samples = sum(r.samples for key in passing for r in by_key[key])
+    arbitrated = sum(r.arbitrated for key in passing for r in by_key[key])
     partly = [k for k, rs in by_key.items() if k not in passing and not rs[0].missing]
     missing = [k for k, rs in by_key.items() if rs[0].missing]
     head = f"""# Coverage of PyTorch's operations
@@ -75,6 +76,8 @@ itself with (`op_db`, {len(by_key)} entries that have CPU samples). Values are c
 `torch.testing.assert_close`'s tolerance or the op's own; shapes, number types and the `requires_grad` of
 outputs must be equal; gradients are compared for the same random cotangents. Random ops are
 compared number for number after the same `manual_seed`; `empty*` by shape and number type alone.
+In {arbitrated} float32 samples PyTorch's own rounding error exceeds its tolerance: there our numbers
+are at least as close as PyTorch's to its float64 result.
 A sample that needs something left out by design is counted, and its op is not counted as passing.
 {len(kept)} of the passing ops are guarded by `tests/oracle/opinfo_passing.txt`.
 """

@@ -89,6 +89,31 @@ def test_a_backward_that_raises_is_caught():
     assert "backward raised NotImplementedError" in run("sin", sin=Stubborn.apply).failure
 
 
+def test_float64_arbitrates_only_where_pytorch_is_off():
+    """layer_norm of one element: the weight's gradient is 0, PyTorch's float32 one is −2.4e-5."""
+    functional = torch.nn.functional
+
+    class Functional:
+        def __init__(self, by):
+            self.by = by
+
+        def layer_norm(self, x, shape, w=None, b=None, eps=1e-5):
+            w, b = (p if p is None else p.double() for p in (w, b))
+            y = functional.layer_norm(x.double(), shape, w, b, eps)
+            return (y + self.by).to(x.dtype)
+
+    def measured(by):
+        nn = type("nn", (), {"functional": Functional(by)})
+        return run("nn.functional.layer_norm", nn=nn)
+
+    exact, wrong = measured(0), measured(1e-3)
+    assert exact.passed, exact
+    assert exact.arbitrated > 0
+    assert not wrong.passed
+    assert "output differs" in wrong.failure
+    assert run("nn.functional.dropout").arbitrated == 0
+
+
 def test_wrong_python_values_are_caught():
     assert "expected True" in run("equal", equal=lambda a, b: False).failure
     tensors = run("equal", equal=lambda a, b: torch.tensor(torch.equal(a, b)))
