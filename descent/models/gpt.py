@@ -164,7 +164,8 @@ class GPT(nn.Module):
         Args:
             idx: int64 [B, T] token ids, T ≤ block_size (cached tokens included).
             targets: int64 [B, T]; -1 is ignored.
-            cache: keys and values of the tokens before `idx`; updated.
+            cache: keys and values of the tokens before `idx`; updated. With a cache, only the
+                last position's logits are computed: [B, 1, V].
 
         Returns:
             logits [B, T, V] and the loss in nats per token (None without targets).
@@ -181,6 +182,7 @@ class GPT(nn.Module):
             x = block(x, cache, i)
         if cache is not None:
             cache.length = start + T
+            x = x[:, -1:]
         logits = self.lm_head(self.ln_f(x))  # B T V
         if targets is None:
             return logits, None

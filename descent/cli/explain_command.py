@@ -1,0 +1,37 @@
+"""`descent explain RUN --prompt TEXT`: from a prediction down to one multiplication."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `explain` to the command line."""
+    app.command("explain")(explain)
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    prompt: Annotated[str, typer.Option(help="Text whose continuation is explained.")],
+    op: Annotated[int | None, typer.Option(help="Number of the op to open.")] = None,
+    element: Annotated[
+        str | None, typer.Option(help="Index of the element to expand, e.g. 0,3,17.")
+    ] = None,
+    token: Annotated[str | None, typer.Option(help="The next token to explain.")] = None,
+    top: Annotated[int, typer.Option(help="How many terms and tokens to show.")] = 8,
+) -> None:
+    """Open the floors below the next token: distribution, layers, op, element, scalars."""
+    from descent.goals.loading import load_completer
+    from descent.view.floors import Explanation
+    from descent.view.text import write
+
+    completer, _, model = load_completer(run)
+    explanation = Explanation(completer, model, prompt, token=token)
+    index = None if element is None else tuple(int(i) for i in element.split(","))
+    write(explanation, Console().print, op=op, index=index, top=top)

@@ -1,0 +1,53 @@
+"""What a goal reports while it works, besides the events of the training loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Compared", "Planned", "Ready", "Said", "Sampled"]
+
+
+@dataclass(frozen=True)
+class Said:
+    """A sentence about what was done."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Training is about to begin: from which step to which, in how many seconds."""
+
+    first_step: int
+    max_steps: int
+    seconds: float | None
+    parameters: int
+    nats_to_bits_per_byte: float
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """The model wrote something."""
+
+    step: int
+    prompt: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The model beside the count baseline, on the same held-out text, in the same units."""
+
+    baseline: str
+    baseline_bits_per_byte: float
+    model_bits_per_byte: float
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The run folder is complete and can be served."""
+
+    run: Any
+    model: Any
+    tokenizer: Any
