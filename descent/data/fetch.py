@@ -155,7 +155,8 @@ def _receive(known: KnownFile, part: Path, have: int, on_bytes) -> None:
     request = urllib.request.Request(known.url, headers={"User-Agent": "descent-ml"})
     if have:
         request.add_header("Range", f"bytes={have}-")
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
+    opener = urllib.request.build_opener()  # urlopen would keep the first call's proxies for ever
+    with opener.open(request, timeout=_TIMEOUT_S) as response:
         resumed = have and response.status == 206
         have = have if resumed else 0
         with part.open("ab" if resumed else "wb") as file:

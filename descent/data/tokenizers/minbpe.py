@@ -2,7 +2,8 @@
 
 `from descent.data.tokenizers.minbpe import BasicTokenizer, RegexTokenizer, GPT4Tokenizer`
 Files are minbpe's "minbpe v1" `.model` and `.vocab`. Departures: errors are DataError (a
-ValueError) instead of AssertionError, and GPT4Tokenizer also decodes its special tokens.
+ValueError) instead of AssertionError, and GPT4Tokenizer decodes its special
+tokens too and keeps the true bytes in `vocab`.
 Reference: github.com/karpathy/minbpe.
 """
 
@@ -40,7 +41,7 @@ class BasicTokenizer:
         self.pattern = bpe.pattern or ""
         self.merges = bpe.merges
         self.special_tokens = bpe.special_tokens
-        self.vocab = {**bpe.vocab, **{i: s.encode() for s, i in bpe.special_tokens.items()}}
+        self.vocab = dict(bpe.vocab)
 
     def train(self, text: str, vocab_size: int, verbose: bool = False) -> None:
         """Learn `vocab_size` - 256 merges from `text`; an error when it runs out of pairs."""
@@ -88,6 +89,7 @@ class BasicTokenizer:
     def load(self, model_file: str | os.PathLike) -> None:
         """Take pattern, special tokens and merges from a `.model` file."""
         self._use(_read_model(Path(model_file)))
+        self.vocab |= {token: name.encode() for name, token in self.special_tokens.items()}
 
 
 class RegexTokenizer(BasicTokenizer):
