@@ -28,15 +28,17 @@ from descent.dtypes import (
     set_default_dtype,
     uint8,
 )
-from descent.tensor import Size, Tensor, device
-
-# creation
-from descent.tensor.creating import from_numpy, tensor, zeros
+from descent.tensor import Size, Tensor, activating, comparing, device, pointwise
 
 # movement and joining
 # indexing and gathering
 # elementwise
-from descent.tensor.pointwise import add, div, mul, neg, pow, sub
+from descent.tensor.activating import *  # noqa: F403
+from descent.tensor.comparing import *  # noqa: F403
+
+# creation
+from descent.tensor.creating import from_numpy, tensor, zeros
+from descent.tensor.pointwise import *  # noqa: F403
 
 # products, probability
 from descent.tensor.probability import log_softmax, softmax
@@ -56,7 +58,7 @@ __all__ = [
     "enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled",
     "get_default_dtype", "set_default_dtype",
     "from_numpy", "tensor", "zeros",
-    "add", "div", "mul", "neg", "pow", "sub",
+    *activating.__all__, *comparing.__all__, *pointwise.__all__,  # elementwise
     "matmul", "log_softmax", "softmax",
     "mean", "sum",
     "clone", "permute", "reshape", "transpose",

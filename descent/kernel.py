@@ -60,13 +60,23 @@ def _kernel_cache() -> str:
     return str(cache_folder() / "kernels" / digest.hexdigest()[:16])
 
 
+@functools.cache
+def _compiled_helper(fn: Callable[..., Any]) -> Callable[..., Any]:
+    import numba
+
+    return _in_our_cache(lambda cache: numba.njit(_with_compiled_globals(fn), cache=cache))
+
+
 def _with_compiled_globals(fn: Callable[..., Any], **extra: Any) -> Callable[..., Any]:
-    """The same code object with kernels among its globals replaced by their compiled forms."""
+    """The same code object with kernels and helper functions of the ops among its globals replaced
+    by their compiled forms (plain helpers, so that uncompiled code can call them on `Value`s)."""
     names = dict(fn.__globals__)
     for name in fn.__code__.co_names:
         value = names.get(name)
         if isinstance(value, Kernel):
             names[name] = value.compiled
+        elif isinstance(value, types.FunctionType) and value.__module__.startswith("descent.ops."):
+            names[name] = _compiled_helper(value)
     names.update(extra)
     copy = types.FunctionType(fn.__code__, names, fn.__name__, fn.__defaults__, fn.__closure__)
     copy.__kwdefaults__ = fn.__kwdefaults__

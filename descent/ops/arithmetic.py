@@ -1,6 +1,6 @@
 """Arithmetic, element by element: the ops everything else is made of.
 
-y = a + b,  a − b,  a · b,  a / b,  a^b,  −x
+y = a + b,  a − b,  a · b,  a / b,  a^b,  −x,  |x|,  x²,  1/x
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import numpy as np
 
 from descent.op import elementwise
 
-__all__ = ["add", "div", "mul", "neg", "pow_", "sub"]
+__all__ = [
+    "absolute", "add", "div", "mul", "neg", "pow_", "power", "reciprocal", "square", "sub",
+]  # fmt: skip
 
 
 @elementwise
@@ -88,8 +90,65 @@ def _(dy):
 
 
 @elementwise
+def absolute(x):
+    """Absolute value; derivative 0 at 0."""
+    return abs(x)
+
+
+@absolute.grad
+def _(x, dy):
+    return dy if x > 0 else -dy if x < 0 else 0 * x
+
+
+@absolute.derivatives["x"].numpy
+def _(x, dy):
+    return dy * np.sign(x)
+
+
+@elementwise
+def square(x):
+    """x²."""
+    return x * x
+
+
+@square.grad
+def _(x, dy):
+    return dy * (x + x)
+
+
+@elementwise
+def reciprocal(x):
+    """1 / x."""
+    return 1 / x
+
+
+@reciprocal.grad
+def _(y, dy):
+    return -dy * y * y
+
+
+@elementwise
+def power(x, exponent=2.0):
+    """x to the power of a constant."""
+    return x**exponent
+
+
+@power.numpy
+def _(x, exponent):
+    return x * x * x if exponent == 3 else x**exponent
+
+
+power.name = "pow"
+
+
+@power.grad
+def _(x, dy, exponent):
+    return dy * (exponent * x ** (exponent - 1)) if exponent != 0 else 0 * dy
+
+
+@elementwise
 def pow_(a, b):
-    """Power a^b."""
+    """a to the power of b."""
     return a**b
 
 

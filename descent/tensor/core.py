@@ -18,7 +18,9 @@ from descent import autograd
 from descent.autograd import TensorBase
 from descent.dtypes import dtype, from_numpy_dtype, to_dtype
 from descent.tensor import inplace, printing, shaping
+from descent.tensor.activating import ActivatingMethods
 from descent.tensor.common import cast
+from descent.tensor.comparing import ComparingMethods
 from descent.tensor.indexing import IndexingMethods
 from descent.tensor.pointwise import PointwiseMethods
 from descent.tensor.probability import ProbabilityMethods
@@ -32,6 +34,8 @@ __all__ = ["Tensor"]
 
 class Tensor(
     PointwiseMethods,
+    ComparingMethods,
+    ActivatingMethods,
     ReducingMethods,
     ShapingMethods,
     IndexingMethods,
@@ -320,9 +324,6 @@ class Tensor(
 
     def __contains__(self, value: Any) -> Any:
         return bool((self.array == getattr(value, "array", value)).any())
-
-    def __hash__(self) -> Any:
-        return id(self)
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
         if self.node is not None:

@@ -15,7 +15,18 @@ import numpy as np
 from descent.autograd import Node, TensorBase, apply, current_node, is_grad_enabled
 from descent.tensor.common import operands
 
-__all__ = ["assign", "update"]
+__all__ = ["assign", "rewrite", "update"]
+
+
+class _Whole:
+    """The view that is all of it."""
+
+    @staticmethod
+    def forward(arrays: Any, meta: Any) -> Any:
+        return arrays, None
+
+
+_WHOLE = ((_Whole, {}),)
 
 
 class _CopyThrough:
@@ -54,30 +65,55 @@ def _recording(t: TensorBase, y: TensorBase) -> bool:
     return t.requires_grad or y.requires_grad or owner.requires_grad
 
 
-def assign(t: Any, y: Any) -> Any:
-    """Write tensor `y` (of `t`'s shape) into `t`'s memory, with its history. Returns `t`."""
+def check_writable(t: TensorBase) -> None:
+    """Refuse to write where several elements share one place in memory, or none may be written."""
     if not t.array.flags.writeable:
         raise RuntimeError(
-            "can't write into this tensor: it is an expanded or read-only view; clone() it first"
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single memory location, or its memory is read-only. Please clone() the tensor first"
         )
-    if y.array.dtype != t.array.dtype and not np.can_cast(
-        y.array.dtype, t.array.dtype, "same_kind"
-    ):
+
+
+def assign(t: Any, y: Any, *, fresh: bool = False) -> Any:
+    """Write tensor `y` (of `t`'s shape) into `t`'s memory, with its history. Returns `t`.
+
+    Args:
+        fresh: `y` does not come from `t`'s old value, whose gradient is then zero.
+    """
+    check_writable(t)
+    if y.array.dtype != t.array.dtype and not castable(y.array.dtype, t.array.dtype):
         raise RuntimeError(
             f"result type {y.array.dtype} can't be cast to the desired output type {t.array.dtype}"
         )
     if _recording(t, y):
         if t.base is None:
             _refuse_leaf(t, "a leaf tensor")
-            edge = y.node if y.node is not None else (y if y.requires_grad else None)
-            t.node = Node(_copy_through, (), [None, edge], [False, True]) if edge else None
-            t.requires_grad = edge is not None
-            t._history += 1
+            _rewrite(t, y, fresh)
         else:
             _rewrite_owner(t, y)
-    np.copyto(t.array, y.array, casting="same_kind")
+    np.copyto(t.array, y.array, casting="unsafe")
     t.version[0] += 1
     return t
+
+
+def castable(source: np.dtype, target: np.dtype) -> bool:
+    """Whether a result may be stored in another dtype: never from floats to integers to bool."""
+    order = "biuf"
+    return order.index(source.kind) <= order.index(target.kind) or {source.kind, target.kind} == {
+        "i", "u"
+    }  # fmt: skip
+
+
+def _rewrite(t: Any, y: Any, fresh: bool) -> None:
+    edge = y.node if y.node is not None else (y if y.requires_grad else None)
+    old = t.node if fresh else None
+    if edge is None and old is None:
+        t.node, t.requires_grad = None, False
+    else:
+        ctx = _WHOLE if old is not None else ()
+        t.node = Node(_copy_through, ctx, [old, edge], [old is not None, edge is not None])
+        t.requires_grad = True
+    t._history += 1
 
 
 def _rewrite_owner(t: Any, y: Any) -> None:
@@ -104,6 +140,26 @@ def update(t: Any, op: Any, *others: Any, **meta: Any) -> Any:
             shadow.array = t.array.copy()  # the op's gradient reads the value before the change
     args = operands(shadow, *others) if others else [shadow]
     y = apply(op, *args, **meta)
+    if y.array.shape != t.array.shape:
+        raise RuntimeError(
+            f"output with shape {list(t.array.shape)} doesn't match the broadcast shape "
+            f"{list(y.array.shape)}"
+        )
+    return assign(t, y)
+
+
+def rewrite(t: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
+    """`t = function(t, ...)` in `t`'s own memory, for a function made of several ops."""
+    shadow = type(t)(t.array)
+    if is_grad_enabled():
+        current_node(t)
+        if t.requires_grad:
+            if t.base is None:
+                _refuse_leaf(t, "a leaf tensor")
+            shadow.node, shadow.requires_grad = t.node, True
+        if t.requires_grad or any(getattr(a, "requires_grad", False) for a in args):
+            shadow.array = t.array.copy()  # gradients may read the value before the change
+    y = function(shadow, *args, **kwargs)
     if y.array.shape != t.array.shape:
         raise RuntimeError(
             f"output with shape {list(t.array.shape)} doesn't match the broadcast shape "

@@ -1,0 +1,71 @@
+"""Make tensor functions from elementwise ops: promotion in front, documentation from the op."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from descent.autograd import TensorBase, apply
+from descent.op import Elementwise
+from descent.tensor.common import operands
+from descent.tensor.inplace import rewrite
+
+__all__ = ["binary", "in_place", "need_tensor", "reflected", "unary"]
+
+Function = Callable[..., Any]
+
+
+def need_tensor(x: Any, name: str, argument: str = "input") -> Any:
+    """`x` itself when it is a tensor, else a TypeError that says what was given."""
+    if isinstance(x, TensorBase):
+        return x
+    raise TypeError(
+        f"{name}(): argument '{argument}' must be Tensor, not {type(x).__name__}; "
+        "make one with tensor(...)"
+    )
+
+
+def _described(function: Function, op: Elementwise, name: str | None) -> Function:
+    function.__name__ = function.__qualname__ = name or op.name
+    function.__doc__ = op.doc
+    return function
+
+
+def unary(op: Elementwise, *, floating: bool = False, name: str | None = None) -> Function:
+    """`f(input)`; `floating` lifts integers and booleans to the default float."""
+
+    def function(input: Any) -> Any:
+        need_tensor(input, function.__name__)
+        return apply(op, *operands(input, floating=floating))
+
+    return _described(function, op, name)
+
+
+def binary(op: Elementwise, *, floating: bool = False, name: str | None = None) -> Function:
+    """`f(input, other)` on tensors and numbers of any types, brought to their common type."""
+
+    def function(input: Any, other: Any) -> Any:
+        return apply(op, *operands(input, other, floating=floating))
+
+    return _described(function, op, name)
+
+
+def in_place(function: Function) -> Function:
+    """The method `f_` that writes `f(self, …)` into the tensor's own memory."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return rewrite(self, function, *args, **kwargs)
+
+    method.__name__ = method.__qualname__ = f"{function.__name__}_"
+    method.__doc__ = f"`{function.__name__}` into this tensor's memory."
+    return method
+
+
+def reflected(function: Function) -> Function:
+    """The method for `other ∘ tensor`."""
+
+    def method(self: Any, other: Any) -> Any:
+        return function(other, self)
+
+    method.__name__ = method.__qualname__ = f"reflected_{function.__name__}"
+    return method

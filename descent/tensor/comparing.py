@@ -1,0 +1,150 @@
+"""Comparing tensors, choosing between them, logic and bits, under PyTorch's names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from descent.autograd import TensorBase, apply, wrap
+from descent.ops import comparisons, logic
+from descent.tensor.calling import binary, in_place, need_tensor, reflected, unary
+from descent.tensor.common import cast, operands
+
+__all__ = [
+    "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or",
+    "bitwise_right_shift", "bitwise_xor", "clamp", "clamp_max", "clamp_min", "clip", "eq", "fmax",
+    "fmin", "ge", "greater", "greater_equal", "gt", "isfinite", "isinf", "isnan", "le", "less",
+    "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "masked_fill",
+    "maximum", "minimum", "ne", "not_equal", "where",
+]  # fmt: skip
+
+eq, ne = binary(comparisons.eq), binary(comparisons.ne)
+lt, le = binary(comparisons.lt), binary(comparisons.le)
+gt, ge = binary(comparisons.gt), binary(comparisons.ge)
+not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
+
+isnan, isinf = unary(comparisons.isnan), unary(comparisons.isinf)
+isfinite = unary(comparisons.isfinite)
+
+maximum, minimum = binary(comparisons.maximum), binary(comparisons.minimum)
+fmax, fmin = binary(comparisons.fmax), binary(comparisons.fmin)
+
+logical_not = unary(logic.logical_not)
+logical_and, logical_or = binary(logic.logical_and), binary(logic.logical_or)
+logical_xor = binary(logic.logical_xor)
+
+
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """`input` where the condition holds, else `other`; the condition alone gives its indices."""
+    need_tensor(condition, "where", "condition")
+    if input is None and other is None:
+        return tuple(wrap(i) for i in np.nonzero(np.atleast_1d(condition.array)))
+    if condition.array.dtype.kind != "b":
+        raise RuntimeError(
+            "where expected condition to be a boolean tensor, but got a tensor with dtype "
+            f"{condition.dtype.name}; compare it, as in `where(x != 0, …)`"
+        )
+    return apply(comparisons.where, condition, *operands(input, other))
+
+
+def masked_fill(input: Any, mask: Any, value: Any) -> Any:
+    """`value` (a number or a 0-d tensor) where the mask is true, else `input`."""
+    if need_tensor(mask, "masked_fill", "mask").array.dtype.kind != "b":
+        raise RuntimeError(
+            f"masked_fill only supports boolean masks, but got mask dtype {mask.dtype.name}"
+        )
+    dtype = input.array.dtype
+    if not isinstance(value, TensorBase):
+        if dtype.kind in "iu" and int(value) != value:
+            raise RuntimeError(f"value {value!r} cannot be converted to type {dtype} exactly")
+        value = wrap(np.asarray(value, dtype))
+    elif value.array.ndim:
+        raise RuntimeError(
+            "masked_fill only supports a 0-dimensional value tensor, but got tensor with "
+            f"{value.array.ndim} dimension(s); use where(mask, value, input)"
+        )
+    return apply(comparisons.where, mask, cast(value, dtype), input)
+
+
+def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
+    """`input` brought into [min, max]; either bound (a number or a tensor) may be None."""
+    need_tensor(input, "clamp")
+    if min is None and max is None:
+        raise RuntimeError("clamp: At least one of 'min' or 'max' must not be None")
+    if max is None:
+        return clamp_min(input, min)
+    if min is None:
+        return clamp_max(input, max)
+    return apply(comparisons.clamp, *operands(input, min, max))
+
+
+clip = clamp
+clamp_min, clamp_max = binary(comparisons.clamp_min), binary(comparisons.clamp_max)
+
+
+def _whole(function: Any) -> Any:
+    """The same function, refusing floating-point operands."""
+
+    def checked(*tensors: Any) -> Any:
+        for t in tensors:
+            if getattr(t, "array", np.asarray(t)).dtype.kind == "f":
+                raise RuntimeError(
+                    f"{function.__name__} is for integers and booleans; got floating point: "
+                    "compare first, or convert with .long()"
+                )
+        return function(*tensors)
+
+    checked.__name__ = checked.__qualname__ = function.__name__
+    checked.__doc__ = function.__doc__
+    return checked
+
+
+bitwise_not = _whole(unary(logic.bitwise_not))
+bitwise_and, bitwise_or = _whole(binary(logic.bitwise_and)), _whole(binary(logic.bitwise_or))
+bitwise_xor = _whole(binary(logic.bitwise_xor))
+bitwise_left_shift = _whole(binary(logic.bitwise_left_shift))
+bitwise_right_shift = _whole(binary(logic.bitwise_right_shift))
+
+
+def _operator(function: Any) -> Any:
+    """`==` and `!=`: with something that is no number, Python's own answer."""
+
+    def method(self: Any, other: Any) -> Any:
+        if not isinstance(other, (TensorBase, np.ndarray, np.generic, int, float)):
+            return NotImplemented
+        return function(self, other)
+
+    return method
+
+
+class ComparingMethods:
+    """The methods of `Tensor` that this family gives."""
+
+    __slots__ = ()
+
+    eq, ne, lt, le, gt, ge = eq, ne, lt, le, gt, ge
+    not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
+    __eq__, __ne__, __lt__, __le__, __gt__, __ge__ = map(_operator, (eq, ne, lt, le, gt, ge))
+    __hash__ = object.__hash__
+    isnan, isinf, isfinite = isnan, isinf, isfinite
+    maximum, minimum, fmax, fmin = maximum, minimum, fmax, fmin
+    clamp, clip, clamp_min, clamp_max = clamp, clamp, clamp_min, clamp_max
+    clamp_, clip_ = in_place(clamp), in_place(clamp)
+    clamp_min_, clamp_max_ = in_place(clamp_min), in_place(clamp_max)
+    masked_fill, masked_fill_ = masked_fill, in_place(masked_fill)
+
+    def where(self, condition: Any, other: Any) -> Any:
+        """This tensor where the condition holds, else `other`."""
+        return where(condition, self, other)
+
+    logical_not, logical_and = logical_not, logical_and
+    logical_or, logical_xor = logical_or, logical_xor
+    bitwise_not, bitwise_and = bitwise_not, bitwise_and
+    bitwise_or, bitwise_xor = bitwise_or, bitwise_xor
+    bitwise_left_shift, bitwise_right_shift = bitwise_left_shift, bitwise_right_shift
+    __invert__, __and__, __or__, __xor__ = bitwise_not, bitwise_and, bitwise_or, bitwise_xor
+    __rand__, __ror__, __rxor__ = bitwise_and, bitwise_or, bitwise_xor
+    __lshift__, __rshift__ = bitwise_left_shift, bitwise_right_shift
+    __rlshift__, __rrshift__ = reflected(bitwise_left_shift), reflected(bitwise_right_shift)
+    __iand__, __ior__, __ixor__ = map(in_place, (bitwise_and, bitwise_or, bitwise_xor))
