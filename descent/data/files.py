@@ -45,5 +45,5 @@ def readable_json(value: dict) -> str:
         if isinstance(item, list) and item and isinstance(item[0], list):
             rows = ",\n".join("    " + json.dumps(row, ensure_ascii=False) for row in item)
             text = f"[\n{rows}\n  ]"
-        lines.append(f"  {json.dumps(key)}: {text}")
+        lines.append(f"  {json.dumps(key, ensure_ascii=False)}: {text}")
     return "{\n" + ",\n".join(lines) + "\n}\n"
