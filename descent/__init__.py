@@ -42,7 +42,24 @@ from descent.tensor.pointwise import *  # noqa: F403
 
 # products, probability
 from descent.tensor.probability import log_softmax, softmax
-from descent.tensor.products import matmul
+from descent.tensor.products import (
+    addbmm,
+    addmm,
+    addmv,
+    addr,
+    baddbmm,
+    bmm,
+    cross,
+    dot,
+    ger,
+    inner,
+    matmul,
+    mm,
+    mv,
+    outer,
+    trace,
+    vdot,
+)
 
 # reductions, scans, sorting
 from descent.tensor.reducing import mean, sum
@@ -59,7 +76,8 @@ __all__ = [
     "get_default_dtype", "set_default_dtype",
     "from_numpy", "tensor", "zeros",
     *activating.__all__, *comparing.__all__, *pointwise.__all__,  # elementwise
-    "matmul", "log_softmax", "softmax",
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cross", "dot", "ger", "inner", "matmul",
+    "mm", "mv", "outer", "trace", "vdot", "log_softmax", "softmax",
     "mean", "sum",
     "clone", "permute", "reshape", "transpose",
 ]  # fmt: skip

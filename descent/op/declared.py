@@ -45,6 +45,7 @@ class Rung(NamedTuple):
     run: Callable[..., Any]
     when: Callable[..., bool] | None  # None: always usable
     shaped: bool = False  # it also takes `shape`: that of the first output
+    plain: bool = False  # it takes just inputs and metas, and returns the outputs
 
 
 class Ladder:
@@ -62,7 +63,7 @@ class Ladder:
 
         def register(fn: Callable[..., Any]) -> Callable[..., Any]:
             shaped = "shape" in inspect.signature(fn).parameters
-            self.rungs.append(Rung(name, fn, when, shaped))
+            self.rungs.append(Rung(name, fn, when, shaped, plain=not shaped))
             return fn
 
         return register
@@ -82,6 +83,9 @@ class Ladder:
         """Compute the outputs on the highest usable rung; `like()` allocates them for a kernel."""
         for rung in reversed(self.rungs):
             if rung.when is None or rung.when(*arrays, *metas):
+                if rung.plain:  # the common case, without further questions
+                    out = rung.run(*arrays, *metas)
+                    return out if type(out) is tuple else (out,)
                 return self.run_only(rung, arrays, metas, like)
         return self._fill(self.loops, arrays, metas, like())
 
@@ -256,6 +260,8 @@ class Op:
         self.metas = tuple(names[n_in + n_out :])
         self.ladder = Ladder(Kernel(fn, parallel=parallel), self.inputs, self.outputs, self.metas)
         self.grads: list[Ladder] = []
+        self._direct = type(self.lower) is Lowering  # the user's call is the canonical one
+        self._known_reads: dict[tuple[bool, ...], set[str]] = {}
 
     # -- declaration -------------------------------------------------------------------------
 
@@ -281,6 +287,7 @@ class Op:
         reads = [n for n in names if n not in writes and n not in metas]
         ladder = Ladder(Kernel(fn), reads, writes, metas)
         self.grads.append(ladder)
+        self._known_reads.clear()
         return ladder
 
     # -- running -----------------------------------------------------------------------------
@@ -295,15 +302,20 @@ class Op:
         return self.outputs[0] in self._reads(needs)
 
     def _reads(self, needs: Sequence[bool]) -> set[str]:
-        wanted = {f"d{n}" for n, need in zip(self.inputs, needs) if need}
-        return {n for g in self.grads if wanted & set(g.outputs) for n in g.inputs}
+        key = tuple(needs)
+        reads = self._known_reads.get(key)
+        if reads is None:
+            wanted = {f"d{n}" for n, need in zip(self.inputs, needs) if need}
+            reads = {n for g in self.grads if wanted & set(g.outputs) for n in g.inputs}
+            self._known_reads[key] = reads
+        return reads
 
     def forward(
         self, arrays: Sequence[Array], meta: Metas, needs: Sequence[bool] | None = None
     ) -> tuple[tuple[Array, ...], Context | None]:
         """The outputs in the user's shapes, and what backward needs (None when `needs` is None)."""
-        lowered, plan = self.lower.down(self, arrays, meta)
-        metas = [meta[m] for m in self.metas]
+        lowered, plan = (arrays, None) if self._direct else self.lower.down(self, arrays, meta)
+        metas = [meta[m] for m in self.metas] if self.metas else ()
         with np.errstate(all="ignore"):
             outs = self.ladder.run(lowered, metas, lambda: self.allocate(lowered))
         ctx = None
@@ -312,6 +324,8 @@ class Op:
             saved = {n: a for n, a in zip(self.inputs, lowered) if n in reads}
             saved.update((n, a) for n, a in zip(self.outputs, outs) if n in reads)
             ctx = Context(plan, meta, saved, [(a.shape, a.dtype) for a in lowered])
+        if self._direct and self.visible == 1:
+            return (np.asarray(outs[0]),), ctx
         up = self.lower.up
         return tuple(up(self, plan, i, np.asarray(outs[i])) for i in range(self.visible)), ctx
 

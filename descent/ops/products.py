@@ -1,6 +1,8 @@
 """Products of matrices.
 
-y[b, m, n] = Σ_k a[b, m, k] · c[b, k, n]        da = dy · cᵀ        dc = aᵀ · dy
+matmul   y[b, m, n] = Σ_k a[b, m, k] · c[b, k, n]        da = dy · cᵀ        dc = aᵀ · dy
+mm       the same with one right-hand matrix for all rows
+linear   y = x wᵀ: the weight of a layer holds one row per output        affine   y = x wᵀ + b
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import numpy as np
 from descent.kernel import prange
 from descent.op import Lowering, Op, op, sum_to
 
-__all__ = ["affine", "linear", "matmul"]
+__all__ = ["affine", "linear", "matmul", "mm"]
 
 
 class BatchPlan(NamedTuple):
@@ -32,6 +34,8 @@ class Batched(Lowering):
 
     def down(self, op: Op, arrays: Sequence[np.ndarray], meta: dict[str, Any]):
         a, c = arrays
+        if a.ndim == 3 and c.ndim == 3 and a.shape[0] == c.shape[0]:
+            return arrays, None
         given, ones = (a.shape, c.shape), (a.ndim == 1, c.ndim == 1)
         if ones[0]:
             a = a[None, :]
@@ -48,7 +52,9 @@ class Batched(Lowering):
         ]
         return flat, BatchPlan(batch, given, False, ones)
 
-    def up(self, op: Op, plan: BatchPlan, i: int, out: np.ndarray) -> np.ndarray:
+    def up(self, op: Op, plan: BatchPlan | None, i: int, out: np.ndarray) -> np.ndarray:
+        if plan is None:
+            return out
         rows = () if plan.ones[0] else (out.shape[1],)
         columns = () if plan.ones[1] else (out.shape[2],)
         if plan.folded:
@@ -56,14 +62,18 @@ class Batched(Lowering):
             return out.reshape(lead + columns)
         return out.reshape(plan.batch + rows + columns)
 
-    def down_out(self, op: Op, plan: BatchPlan, i: int, out: np.ndarray) -> np.ndarray:
+    def down_out(self, op: Op, plan: BatchPlan | None, i: int, out: np.ndarray) -> np.ndarray:
+        if plan is None:
+            return out
         m = 1 if plan.ones[0] else plan.given[0][-2]
         n = 1 if plan.ones[1] else plan.given[1][-1]
         if plan.folded:
             return out.reshape(1, prod(plan.batch), n)
         return out.reshape(prod(plan.batch), m, n)
 
-    def up_in(self, op: Op, plan: BatchPlan, i: int, dx: np.ndarray) -> np.ndarray:
+    def up_in(self, op: Op, plan: BatchPlan | None, i: int, dx: np.ndarray) -> np.ndarray:
+        if plan is None:
+            return dx
         shape = plan.given[i]
         if plan.folded:
             return dx.reshape(shape)
@@ -127,16 +137,64 @@ class FoldRows(Lowering):
 
     def down(self, op: Op, arrays: Sequence[np.ndarray], meta: dict[str, Any]):
         x = arrays[0]
+        if x.ndim == 2:
+            return arrays, None
         return [x.reshape(prod(x.shape[:-1]), x.shape[-1]), *arrays[1:]], x.shape
 
-    def up(self, op: Op, plan: tuple[int, ...], i: int, out: np.ndarray) -> np.ndarray:
-        return out.reshape(plan[:-1] + out.shape[1:])
+    def up(self, op: Op, plan: tuple[int, ...] | None, i: int, out: np.ndarray) -> np.ndarray:
+        return out if plan is None else out.reshape(plan[:-1] + out.shape[1:])
 
-    def down_out(self, op: Op, plan: tuple[int, ...], i: int, out: np.ndarray) -> np.ndarray:
-        return out.reshape(prod(plan[:-1]), out.shape[-1])
+    def down_out(self, op: Op, plan: tuple[int, ...] | None, i: int, out: np.ndarray) -> np.ndarray:
+        return out if plan is None else out.reshape(prod(plan[:-1]), out.shape[-1])
 
-    def up_in(self, op: Op, plan: tuple[int, ...], i: int, dx: np.ndarray) -> np.ndarray:
-        return dx.reshape(plan) if i == 0 else dx
+    def up_in(self, op: Op, plan: tuple[int, ...] | None, i: int, dx: np.ndarray) -> np.ndarray:
+        return dx if i or plan is None else dx.reshape(plan)
+
+
+@op("m k, k n -> m n", lower=FoldRows(), flops=lambda m, k, n: 2 * m * k * n)
+def mm(a, c, y):
+    """Product of matrices; all axes of `a` but the last count as rows."""
+    for m in prange(a.shape[0]):
+        for n in range(c.shape[1]):
+            total = a[m, 0] * c[0, n] if a.shape[1] else 0.0
+            for k in range(1, a.shape[1]):
+                total += a[m, k] * c[k, n]
+            y[m, n] = total
+
+
+@mm.numpy
+def _(a, c):
+    return np.dot(a, c)
+
+
+@mm.grad
+def mm_grad_a(c, dy, da):
+    for m in prange(dy.shape[0]):
+        for k in range(c.shape[0]):
+            total = dy[m, 0] * c[k, 0] if dy.shape[1] else 0.0
+            for n in range(1, dy.shape[1]):
+                total += dy[m, n] * c[k, n]
+            da[m, k] = total
+
+
+@mm_grad_a.numpy
+def _(c, dy):
+    return np.dot(dy, c.T)
+
+
+@mm.grad
+def mm_grad_c(a, dy, dc):
+    for k in prange(a.shape[1]):
+        for n in range(dy.shape[1]):
+            total = a[0, k] * dy[0, n] if dy.shape[0] else 0.0
+            for m in range(1, dy.shape[0]):
+                total += a[m, k] * dy[m, n]
+            dc[k, n] = total
+
+
+@mm_grad_c.numpy
+def _(a, dy):
+    return np.dot(a.T, dy)
 
 
 @op("r k, n k -> r n", lower=FoldRows(), flops=lambda r, n, k: 2 * r * n * k)

@@ -51,7 +51,7 @@ def embedding(
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
-    """An int64 tensor [..., num_classes] with a 1 at each class number; -1 takes the largest + 1."""
+    """An int64 tensor [..., num_classes] with a 1 at each class number; -1: as many as needed."""
     ids = tensor.array
     if ids.dtype != np.int64:
         raise RuntimeError(f"one_hot is only applicable to index tensor of int64, got {ids.dtype}")
