@@ -3,7 +3,7 @@
     python examples/moons.py [STEPS]
 
 A 2-16-16-1 perceptron (337 parameters), hinge loss + 1e-4 Σp², full batch, rate 1 - 0.9 k/100.
-Reference: micrograd, demo.ipynb; the losses printed here are its losses (step 0: 0.8958441028683222).
+Reference: micrograd, demo.ipynb; the losses printed here are the ones it prints.
 """
 
 import math

@@ -5,6 +5,7 @@ MLP), checking (is the derivative right?), drawing and layout (see the graph), i
 """
 
 from descent.scalar.checking import GradcheckError, GradcheckResult, gradcheck
+from descent.scalar.drawing import Drawing, draw
 from descent.scalar.neural import MLP, Layer, Module, Neuron
 from descent.scalar.value import Value, topological_order
 
@@ -18,4 +19,6 @@ __all__ = [
     "gradcheck",
     "GradcheckResult",
     "GradcheckError",
+    "draw",
+    "Drawing",
 ]

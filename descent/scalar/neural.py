@@ -70,7 +70,7 @@ class Layer(Module):
 
 
 class MLP(Module):
-    """Layers in a row: `MLP(2, [16, 16, 1])` is 2 inputs, two hidden ReLU layers, 1 linear output."""
+    """Layers in a row: `MLP(2, [16, 16, 1])` is 2 inputs, 2 hidden ReLU layers, 1 linear output."""
 
     def __init__(self, nin: int, nouts: Sequence[int]) -> None:
         sizes = [nin, *nouts]
