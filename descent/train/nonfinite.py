@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from descent import autograd, from_numpy
+from descent.nn.recording import module_stack, record_modules
 
 __all__ = ["NonFiniteError", "explain_nonfinite", "first_nonfinite"]
 
@@ -50,7 +51,7 @@ def first_nonfinite(model: Any, x: np.ndarray, y: np.ndarray) -> str | None:
                 found.append(f"{kind} first came out of the gradient of op {node.op.name}")
                 return
 
-    with autograd.observe(watch):
+    with record_modules(model), autograd.observe(watch):
         _, loss = model(from_numpy(x), from_numpy(y))
     if not found:
         autograd.backward(loss, np.ones_like(loss.array), watch=watch_back)
@@ -58,10 +59,8 @@ def first_nonfinite(model: Any, x: np.ndarray, y: np.ndarray) -> str | None:
 
 
 def _module_path() -> str:
-    from descent.nn.module import current_path
-
-    path = current_path()
-    return f" in {path}" if path else ""
+    stack = module_stack()
+    return f" in {stack[-1].path or 'the model'} ({stack[-1].cls})" if stack else ""
 
 
 def explain_nonfinite(model: Any, x: np.ndarray, y: np.ndarray, step: int) -> NoReturn:

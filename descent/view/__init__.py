@@ -1,0 +1,1 @@
+"""See what happened: trace a prediction, then open floor after floor down to one multiplication."""

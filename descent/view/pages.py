@@ -1,0 +1,193 @@
+"""The floors as an HTML page at `/explain`: plain, server-made, no script; every floor is a link.
+
+Query: model, prompt, token or token_id, op, element (`0,3,17`). The page binds where the service
+binds, and shows nothing that `descent explain` does not.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+
+from descent.view.floors import ElementFloor, Explanation
+from descent.view.trace import Record
+
+__all__ = ["explain_routes", "render"]
+
+Models = dict[str, tuple[Any, Any, Any]]  # name → (model, tokenizer, completer)
+
+
+def explain_routes(models: Models) -> list[Any]:
+    """Routes for `make_app(extra_routes=...)`."""
+    from starlette.concurrency import run_in_threadpool
+    from starlette.responses import HTMLResponse
+    from starlette.routing import Route
+
+    async def explain(request: Any) -> Any:
+        query = dict(request.query_params)
+        try:
+            page = await run_in_threadpool(_answer, models, query)
+            return HTMLResponse(page)
+        except ValueError as error:
+            return HTMLResponse(_frame("Can't explain that", f"<p>{escape(str(error))}</p>"), 400)
+
+    return [Route("/explain", explain)]
+
+
+def _answer(models: Models, query: dict[str, str]) -> str:
+    name = query.get("model") or next(iter(models))
+    if name not in models:
+        raise ValueError(f"there is no model {name!r}; there are: {', '.join(models)}")
+    model, _, completer = models[name]
+    token: str | int | None = query.get("token")
+    if query.get("token_id", "").isdigit():
+        token = int(query["token_id"])
+    e = Explanation(completer, model, query.get("prompt", ""), token=token)
+    keep = {"model": name, "prompt": e.prompt, "token_id": str(e.token_id)}
+    number = int(query["op"]) if query.get("op", "").isdigit() else e.logits_record()
+    index = None
+    if query.get("element"):
+        try:
+            index = tuple(int(i) for i in query["element"].split(","))
+        except ValueError:
+            raise ValueError(f"element={query['element']!r}: write indices as 0,3,17") from None
+    return render(e, keep, number, index)
+
+
+def render(
+    e: Explanation, keep: dict[str, str], number: int, index: tuple[int, ...] | None
+) -> str:
+    """The whole page for one prediction, with op `number` and one of its elements open."""
+    f = e.element(number, index, top=12)
+    body = [
+        f"<p class=prompt>{escape(e.prompt[-400:]) or '(empty prompt)'}"
+        f"<mark>{escape(e.show(e.token_id))}</mark></p>",
+        _distribution(e, keep),
+        _layers(e, keep, number),
+        _op(e.record(number), keep),
+        _element(f, keep),
+    ]
+    return _frame("Why this token?", "\n".join(body))
+
+
+def _link(keep: dict[str, str], text: str, anchor: str = "", **more: Any) -> str:
+    query = urlencode({**keep, **{k: str(v) for k, v in more.items()}})
+    return f'<a href="/explain?{escape(query)}{anchor}">{text}</a>'
+
+
+def _distribution(e: Explanation, keep: dict[str, str]) -> str:
+    rows = []
+    for c in e.candidates(10):
+        width = f"{100 * c.probability:.1f}"
+        mine = " class=chosen" if c.id == e.token_id else ""
+        rows.append(
+            f"<tr{mine}><td>{_link({**keep, 'token_id': str(c.id)}, escape(repr(c.text)))}</td>"
+            f"<td>{c.probability:.4f}</td><td>{c.logit:.4f}</td>"
+            f'<td class=bar><meter max=100 value="{width}"></meter></td></tr>'
+        )
+    return (
+        "<h2>1 Prediction</h2><p>The model gives every token of its vocabulary a score (logit); "
+        "softmax turns the scores into probabilities.</p><table><tr><th>token<th>probability"
+        f"<th>logit<th></tr>{''.join(rows)}</table>"
+    )
+
+
+def _layers(e: Explanation, keep: dict[str, str], open_op: int) -> str:
+    rows = []
+    for f in e.layers():
+        ops = " ".join(
+            _link(keep, f"{n}&nbsp;{escape(e.record(n).op.name)}", "#op", op=n)
+            if n != open_op
+            else f"<b>{n}&nbsp;{escape(e.record(n).op.name)}</b>"
+            for n in f.ops
+        )
+        rows.append(
+            f"<tr><td>{escape(f.path)}</td><td>{escape(f.cls)}</td>"
+            f"<td>{'×'.join(map(str, f.shape))}</td><td>{f.mean:.3f}</td><td>{f.std:.3f}</td>"
+            f"<td>{f.low:.2f}</td><td>{f.high:.2f}</td><td>{f.milliseconds:.2f}</td>"
+            f"<td class=ops>{ops}</td></tr>"
+        )
+    return (
+        "<h2>2 Layers</h2><p>What ran, in order, with statistics of each module's output.</p>"
+        "<table><tr><th>module<th>class<th>shape<th>mean<th>std<th>min<th>max<th>ms<th>ops</tr>"
+        f"{''.join(rows)}</table>"
+    )
+
+
+def _op(r: Record, keep: dict[str, str]) -> str:
+    axes = getattr(getattr(r.op, "axes", None), "text", "element by element")
+    names = list(r.op.inputs)
+    if len(names) == 1 and len(r.arrays) > 1:
+        names = [f"{names[0]}{i}" for i in range(len(r.arrays))]
+    inputs = []
+    for name, a, origin in zip(names, r.arrays, r.origins):
+        source = (
+            _link(keep, f"op {origin.record}", "#op", op=origin.record)
+            if origin.kind == "op"
+            else escape(str(origin))
+        )
+        shape = "×".join(map(str, a.shape)) or "a number"
+        inputs.append(f"<li><code>{escape(name)}</code>: {shape}, from {source}</li>")
+    doc = escape((r.op.doc or "").strip())
+    return (
+        f"<h2 id=op>3 Op {r.number}: {escape(r.op.name)}</h2><p>{doc}</p>"
+        f"<p><code>{escape(axes)}</code> in <code>{escape(r.module or 'the prediction')}</code>, "
+        f"called at <code>{escape(r.place)}</code></p><ul>{''.join(inputs)}</ul>"
+        f"<details><summary>The loops that compute it</summary><pre>{escape(r.op.source())}</pre>"
+        "</details>"
+    )
+
+
+def _element(f: ElementFloor, keep: dict[str, str]) -> str:
+    place = ", ".join(map(str, f.index))
+    rows = []
+    for t in f.terms:
+        numbers = "<br>".join(f"{escape(label)} = {x:.5g}" for label, x, _ in t.leaves)
+        slopes = "<br>".join(f"{d:.5g}" for _, _, d in t.leaves)
+        through = "<br>".join(
+            "" if f.gradient is None else f"{f.gradient * d:.3g}" for _, _, d in t.leaves
+        )
+        rows.append(
+            f"<tr><td><code>{escape(t.text)}</code></td><td>{t.value:.5f}</td><td>{numbers}</td>"
+            f"<td>{slopes}</td><td>{through}</td></tr>"
+        )
+    gradient = (
+        "" if f.gradient is None else f"<p>d log p(token) / d y[{place}] = {f.gradient:.6g}</p>"
+    )
+    difference = abs(f.computed - f.value.data)
+    return (
+        f"<h2>4 Element y[{place}] = {f.computed:.6f}</h2>"
+        f"<p>Expanded to scalars by the same loops: {f.value.data:.6f} (difference "
+        f"{difference:.1e}). Shape {list(np.shape(f.record.outputs[0]))}: choose another with "
+        f"<code>&amp;element=…</code></p>{gradient}"
+        f"<h2>5 Scalars</h2><p>The {len(f.terms)} largest of {f.n_terms} terms. The last column "
+        "is the chain rule: d log p / d(number) = d log p / dy · dy / d(number), through this "
+        "element alone.</p><table><tr><th>term<th>value<th>numbers<th>dy/d(number)"
+        f"<th>d log p/d(number)</tr>{''.join(rows)}</table>"
+    )
+
+
+_STYLE = """
+:root{color-scheme:light dark;--line:light-dark(#ddd,#444);--mark:light-dark(#d8f0dc,#1f4a2a)}
+body{font:15px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.85rem}
+td,th{padding:.15rem .7rem;text-align:right;border-bottom:1px solid var(--line);vertical-align:top}
+td:first-child,th:first-child,td.ops,td.bar{text-align:left}td.ops{max-width:30rem}
+.prompt{white-space:pre-wrap;font-family:ui-monospace,monospace;border:1px solid var(--line);
+border-radius:6px;padding:.6rem}mark,tr.chosen{background:var(--mark);color:inherit}
+pre{overflow:auto;border:1px solid var(--line);padding:.6rem;border-radius:6px;font-size:.8rem}
+meter{width:12rem}
+"""
+
+
+def _frame(title: str, body: str) -> str:
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8>"
+        '<meta name=viewport content="width=device-width,initial-scale=1">'
+        f"<title>{escape(title)} · Descent</title><style>{_STYLE}</style>"
+        f'<body><p><a href="/">← completer</a></p><h1>{escape(title)}</h1>{body}'
+    )
