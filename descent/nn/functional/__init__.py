@@ -4,14 +4,41 @@ from descent.nn.functional import activations
 from descent.nn.functional.activations import *  # noqa: F403
 from descent.nn.functional.attention import scaled_dot_product_attention
 from descent.nn.functional.classification import cross_entropy, nll_loss
+from descent.nn.functional.distances import cosine_similarity, normalize, pairwise_distance
 from descent.nn.functional.dropping import dropout
 from descent.nn.functional.embedding import embedding, one_hot
 from descent.nn.functional.linear import linear
+from descent.nn.functional.losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    gaussian_nll_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
+    soft_margin_loss,
+)
+from descent.nn.functional.margins import (
+    cosine_embedding_loss,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    triplet_margin_loss,
+)
 from descent.nn.functional.norms import layer_norm, rms_norm
 from descent.nn.functional.softmaxes import log_softmax, softmax, softmin
 
 __all__ = [
     *activations.__all__,
-    "cross_entropy", "dropout", "embedding", "layer_norm", "linear", "log_softmax", "nll_loss",
-    "one_hot", "rms_norm", "scaled_dot_product_attention", "softmax", "softmin",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss",
+    "cosine_similarity", "cross_entropy", "dropout", "embedding", "gaussian_nll_loss",
+    "hinge_embedding_loss", "huber_loss", "kl_div", "l1_loss", "layer_norm", "linear",
+    "log_softmax", "margin_ranking_loss", "mse_loss", "multi_margin_loss",
+    "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "normalize", "one_hot",
+    "pairwise_distance", "poisson_nll_loss", "rms_norm", "scaled_dot_product_attention",
+    "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "triplet_margin_loss",
 ]  # fmt: skip
