@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 import torch
 
@@ -18,12 +19,12 @@ ABSENT = (
     (r"fft\.|stft|istft|view_as_real|view_as_complex|complex$|polar|cfloat|cdouble|chalf|imag$",
      "needs complex numbers, which are left out"),
     (r"sparse|to_sparse", "sparse tensors are left out"),
-    (r"linalg\.|cholesky|lu$|lu_|qr$|svd|geqrf|ormqr|triangular_solve|matrix_exp|pinverse|logdet|"
+    (r"linalg\.(?!cross|diagonal|vecdot|vector_norm|norm|multi_dot|matrix_power|vander)|cholesky|lu$|lu_|qr$|svd|geqrf|ormqr|triangular_solve|matrix_exp|pinverse|logdet|"
      r"norm\.nuc|pca_lowrank|svd_lowrank", "matrix decompositions are not in this release"),
     (r"special\.|polygamma|digamma|lgamma|mvlgamma|igamma|i0$", "special functions are not in this release"),
     (r"signal\.", "signal windows are not in this release"),
     (r"masked\.", "torch.masked is a prototype namespace"),
-    (r"jiterator|torch\.|_|max_pool2d_with_indices_backward|native_|bmm\.triton|grid_sampler|constant_pad_nd|slice$",
+    (r"jiterator|torch\.|_[a-z]|max_pool2d_with_indices_backward|native_|bmm\.triton|grid_sampler|constant_pad_nd|slice$",
      "internal to PyTorch: not part of its public functions"),
     (r"nn\.functional\.(conv|.*pool|.*unpool|interpolate|upsample|unfold|grid|pixel|channel_shuffle|local_response)",
      "images come with a later release"),
@@ -64,7 +65,9 @@ def coverage_page(results: list[Result], kept: list[str]) -> str:
     passing = entirely_passing(results)
     samples = sum(r.samples for key in passing for r in by_key[key])
     arbitrated = sum(r.arbitrated for key in passing for r in by_key[key])
-    partly = [k for k, rs in by_key.items() if k not in passing and not rs[0].missing]
+    there = {k for k, rs in by_key.items() if not rs[0].missing}
+    integers = [k for k in there if by_key[k][0].dtype not in FLOATS]
+    partly = there - set(passing) - set(integers)
     missing = [k for k, rs in by_key.items() if rs[0].missing]
     head = f"""# Coverage of PyTorch's operations
 
@@ -76,13 +79,14 @@ itself with (`op_db`, {len(by_key)} entries that have CPU samples). Values are c
 `torch.testing.assert_close`'s tolerance or the op's own; shapes, number types and the `requires_grad` of
 outputs must be equal; gradients are compared for the same random cotangents. Random ops are
 compared number for number after the same `manual_seed`; `empty*` by shape and number type alone.
-In {arbitrated} float32 samples PyTorch's own rounding error exceeds its tolerance: there our numbers
-are at least as close as PyTorch's to its float64 result.
+Float32 samples in which PyTorch's own rounding error exceeds its tolerance: {arbitrated}; there our
+numbers are at least as close as PyTorch's to its float64 result.
 A sample that needs something left out by design is counted, and its op is not counted as passing.
 {len(kept)} of the passing ops are guarded by `tests/oracle/opinfo_passing.txt`.
 """
     parts = [head, "## Every sample passes\n", _grid(passing, by_key)]
     parts += ["## Some samples do not pass\n", _grid(partly, by_key, notes=True)]
+    parts += ["## On integers alone (measured in int64, not counted)\n", _grid(integers, by_key)]
     parts += ["## Not there\n", _absent(missing)]
     return "\n".join(parts)
 
@@ -94,7 +98,7 @@ def _by_key(results: list[Result]) -> dict[str, list[Result]]:
     return by_key
 
 
-def _grid(keys: list[str], by_key: dict[str, list[Result]], notes: bool = False) -> str:
+def _grid(keys: Iterable[str], by_key: dict[str, list[Result]], notes: bool = False) -> str:
     head = "| op | type | samples | forward | gradient |" + (" left out | why |" if notes else "")
     lines = [head, re.sub(r"[^|]+", " --- ", head)]
     for key in sorted(keys):
@@ -102,7 +106,7 @@ def _grid(keys: list[str], by_key: dict[str, list[Result]], notes: bool = False)
             row = f"| `{key}` | {r.dtype} | {r.samples} | {r.forward} | {r.gradient}/{r.gradient_due} |"
             if notes:
                 reasons = [f"{why} ({n})" for why, n in r.left_out.items()]
-                why = "; ".join([*reasons, *([r.failure] if r.failure else [])]) or "integers only"
+                why = "; ".join([*reasons, *([r.failure] if r.failure else [])])
                 row += f" {sum(r.left_out.values())} | {_cell(why)} |"
             lines.append(row)
     return "\n".join(lines) + "\n"
