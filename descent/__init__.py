@@ -28,16 +28,89 @@ from descent.dtypes import (
     set_default_dtype,
     uint8,
 )
+
+# creation
+from descent.random import Generator, default_generator, initial_seed, manual_seed, seed
 from descent.tensor import Size, Tensor, activating, comparing, device, pointwise
 
 # movement and joining
 # indexing and gathering
 # elementwise
 from descent.tensor.activating import *  # noqa: F403
+from descent.tensor.arranging import (
+    as_strided,
+    diag,
+    diag_embed,
+    diagflat,
+    diagonal,
+    flip,
+    fliplr,
+    flipud,
+    repeat_interleave,
+    roll,
+    rot90,
+    tile,
+    tril,
+    triu,
+)
 from descent.tensor.comparing import *  # noqa: F403
-
-# creation
-from descent.tensor.creating import from_numpy, tensor, zeros
+from descent.tensor.creating import (
+    as_tensor,
+    asarray,
+    empty,
+    empty_like,
+    empty_strided,
+    from_dlpack,
+    from_numpy,
+    frombuffer,
+    full,
+    full_like,
+    is_tensor,
+    ones,
+    ones_like,
+    scalar_tensor,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from descent.tensor.gathering import (
+    argwhere,
+    gather,
+    index_add,
+    index_copy,
+    index_fill,
+    index_put,
+    index_select,
+    masked_scatter,
+    masked_select,
+    nonzero,
+    put,
+    scatter,
+    scatter_add,
+    take,
+    take_along_dim,
+)
+from descent.tensor.joining import (
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    cat,
+    chunk,
+    column_stack,
+    concat,
+    concatenate,
+    dsplit,
+    dstack,
+    hsplit,
+    hstack,
+    split,
+    split_with_sizes,
+    stack,
+    tensor_split,
+    unbind,
+    vsplit,
+    vstack,
+)
 from descent.tensor.pointwise import *  # noqa: F403
 
 # products, probability
@@ -60,11 +133,54 @@ from descent.tensor.products import (
     trace,
     vdot,
 )
+from descent.tensor.randomness import (
+    bernoulli,
+    get_rng_state,
+    multinomial,
+    normal,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+    set_rng_state,
+)
+from descent.tensor.ranges import (
+    arange,
+    block_diag,
+    cartesian_prod,
+    combinations,
+    eye,
+    linspace,
+    logspace,
+    meshgrid,
+    tril_indices,
+    triu_indices,
+)
 
 # reductions, scans, sorting
 from descent.tensor.reducing import mean, sum
-from descent.tensor.shaping import clone, permute, reshape, transpose
+from descent.tensor.shaping import (
+    broadcast_shapes,
+    broadcast_tensors,
+    broadcast_to,
+    clone,
+    flatten,
+    movedim,
+    permute,
+    ravel,
+    reshape,
+    squeeze,
+    swapaxes,
+    t,
+    transpose,
+    unflatten,
+    unsqueeze,
+)
 
+moveaxis, swapdims = movedim, swapaxes
 float, double, half, long, int, short = float32, float64, float16, int64, int32, int16
 
 __version__ = "0.1.0"
@@ -74,10 +190,27 @@ __all__ = [
     "half", "int", "int8", "int16", "int32", "int64", "long", "short", "uint8",
     "enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled",
     "get_default_dtype", "set_default_dtype",
-    "from_numpy", "tensor", "zeros",
+    "as_tensor", "asarray", "empty", "empty_like", "empty_strided", "from_dlpack", "from_numpy",
+    "frombuffer", "full", "full_like", "is_tensor", "ones", "ones_like", "scalar_tensor", "tensor",
+    "zeros", "zeros_like",  # creation
+    "arange", "block_diag", "cartesian_prod", "combinations", "eye", "linspace", "logspace",
+    "meshgrid", "tril_indices", "triu_indices",
+    "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed",
+    "multinomial", "normal", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like",
+    "randperm", "seed", "set_rng_state",  # random
+    "as_strided", "diag", "diag_embed", "diagflat", "diagonal", "flip", "fliplr", "flipud",
+    "repeat_interleave", "roll", "rot90", "tile", "tril", "triu",  # movement
+    "argwhere", "gather", "index_add", "index_copy", "index_fill", "index_put", "index_select",
+    "masked_scatter", "masked_select", "nonzero", "put", "scatter", "scatter_add", "take",
+    "take_along_dim",  # gathers
+    "atleast_1d", "atleast_2d", "atleast_3d", "cat", "chunk", "column_stack", "concat",
+    "concatenate", "dsplit", "dstack", "hsplit", "hstack", "split", "split_with_sizes", "stack",
+    "tensor_split", "unbind", "vsplit", "vstack",  # joining
     *activating.__all__, *comparing.__all__, *pointwise.__all__,  # elementwise
     "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cross", "dot", "ger", "inner", "matmul",
     "mm", "mv", "outer", "trace", "vdot", "log_softmax", "softmax",
     "mean", "sum",
-    "clone", "permute", "reshape", "transpose",
+    "broadcast_shapes", "broadcast_tensors", "broadcast_to", "clone", "flatten",
+    "moveaxis", "movedim", "permute", "ravel", "reshape", "squeeze", "swapaxes", "swapdims", "t",
+    "transpose", "unflatten", "unsqueeze",  # shapes
 ]  # fmt: skip

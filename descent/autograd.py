@@ -210,6 +210,8 @@ def current_node(t: TensorBase) -> Node | None:
             outs, ctx = op.forward((array,), meta, [True])
             array = outs[0]
             node = Node(op, ctx, [node if node is not None else base], [True])
+        if array.shape != t.array.shape or array.ctypes.data != t.array.ctypes.data:
+            raise RuntimeError("this view was taken before its base got another shape or memory")
         t.node, t._history = node, base._history
         t.requires_grad = True
     return t.node

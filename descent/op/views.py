@@ -12,6 +12,7 @@ share memory with the input (the autograd layer then tracks in-place changes thr
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -56,6 +57,12 @@ class Movement:
         """Decorator: the gradient, itself a movement (or a sum where elements were repeated)."""
         self.gradient = fn
         return fn
+
+    def named(self, name: str) -> Movement:
+        """The same op under another name (`view`, `squeeze` and `flatten` are all `reshape`)."""
+        other = copy.copy(self)
+        other.name = name
+        return other
 
     def run(self, arrays: Sequence[Array], meta: dict[str, Any]) -> Array:
         """The moved array."""

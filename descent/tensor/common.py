@@ -12,7 +12,7 @@ from descent.dtypes import promote
 from descent.op.expand import subscript
 from descent.scalar import Value
 
-__all__ = ["as_tensor", "axis", "axes", "cast", "operands"]
+__all__ = ["as_tensor", "axis", "axes", "cast", "operands", "watch"]
 
 
 class _Cast:
@@ -100,3 +100,17 @@ def axes(dim: Any, nd: int) -> tuple[int, ...] | None:
     if len(set(found)) != len(found):
         raise RuntimeError(f"dim {dim} appears multiple times in the list of dims")
     return found
+
+
+def watch(y: Any, *used: Any) -> Any:
+    """Make the backward pass of `y` fail when one of the tensors `used` has changed by then.
+
+    For tensors that an op gets as plain arrays (indices, masks). Tuples are searched. Returns y.
+    """
+    if y.node is not None:
+        for t in used:
+            if isinstance(t, tuple):
+                watch(y, *t)
+            elif isinstance(t, TensorBase):
+                y.node.saved.append((t.version, t.version[0], "an index"))
+    return y

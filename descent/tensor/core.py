@@ -19,12 +19,17 @@ from descent.autograd import TensorBase
 from descent.dtypes import dtype, from_numpy_dtype, to_dtype
 from descent.tensor import inplace, printing, shaping
 from descent.tensor.activating import ActivatingMethods
+from descent.tensor.arranging import ArrangingMethods
 from descent.tensor.common import cast
 from descent.tensor.comparing import ComparingMethods
+from descent.tensor.creating import CreatingMethods
+from descent.tensor.gathering import GatheringMethods
 from descent.tensor.indexing import IndexingMethods
+from descent.tensor.joining import JoiningMethods
 from descent.tensor.pointwise import PointwiseMethods
 from descent.tensor.probability import ProbabilityMethods
 from descent.tensor.products import ProductMethods
+from descent.tensor.randomness import RandomMethods
 from descent.tensor.reducing import ReducingMethods
 from descent.tensor.shaping import ShapingMethods
 from descent.tensor.size import Size, device
@@ -38,7 +43,12 @@ class Tensor(
     ActivatingMethods,
     ReducingMethods,
     ShapingMethods,
+    ArrangingMethods,
+    JoiningMethods,
     IndexingMethods,
+    GatheringMethods,
+    CreatingMethods,
+    RandomMethods,
     ProductMethods,
     ProbabilityMethods,
     TensorBase,
@@ -343,7 +353,7 @@ class Tensor(
     def copy_(self, src: Any) -> Tensor:
         """Write `src` (broadcast, cast) into this tensor's memory."""
         y = shaping.expand(cast(src, self.array.dtype), self.array.shape)
-        return inplace.assign(self, y)
+        return inplace.assign(self, y, fresh=True)
 
     def zero_(self) -> Tensor:
         return self.fill_(0)
@@ -351,7 +361,7 @@ class Tensor(
     def fill_(self, value: Any) -> Tensor:
         """Set every element to one number."""
         number = np.asarray(getattr(value, "array", value), self.array.dtype)
-        return inplace.assign(self, Tensor(np.broadcast_to(number, self.array.shape)))
+        return inplace.assign(self, Tensor(np.broadcast_to(number, self.array.shape)), fresh=True)
 
 
 class _Handle:

@@ -18,17 +18,6 @@ from descent.tensor.common import operands
 __all__ = ["assign", "rewrite", "update"]
 
 
-class _Whole:
-    """The view that is all of it."""
-
-    @staticmethod
-    def forward(arrays: Any, meta: Any) -> Any:
-        return arrays, None
-
-
-_WHOLE = ((_Whole, {}),)
-
-
 class _CopyThrough:
     """Backward of writing a value through a chain of views into a base."""
 
@@ -37,10 +26,14 @@ class _CopyThrough:
     def backward(self, ctx: Any, dy: np.ndarray, needs: Any) -> list[np.ndarray | None]:
         if not ctx:
             return [None, dy]
-        kept = dy.copy()
+        views, order = ctx
+        # The base's order of axes in memory, so that its views are views here too.
+        kept = dy.transpose(order).copy().transpose(np.argsort(order))
         window = kept
-        for op, meta in ctx:
+        for op, meta in views:
             window = op.forward((window,), meta)[0][0]
+        if not np.may_share_memory(window, kept):
+            raise RuntimeError("an in-place change through a view can't be differentiated: clone()")
         value = window.copy()
         window[...] = 0
         return [kept if needs[0] else None, value if needs[1] else None]
@@ -110,7 +103,7 @@ def _rewrite(t: Any, y: Any, fresh: bool) -> None:
     if edge is None and old is None:
         t.node, t.requires_grad = None, False
     else:
-        ctx = _WHOLE if old is not None else ()
+        ctx = ((), range(t.array.ndim)) if old is not None else ()
         t.node = Node(_copy_through, ctx, [old, edge], [old is not None, edge is not None])
         t.requires_grad = True
     t._history += 1
@@ -121,7 +114,9 @@ def _rewrite_owner(t: Any, y: Any) -> None:
     _refuse_leaf(base, "a view of a leaf tensor")
     old = base.node
     new = y.node if y.node is not None else (y if y.requires_grad else None)
-    base.node = Node(_copy_through, t.view_of, [old, new], [old is not None, new is not None])
+    order = np.argsort([-s for s in base.array.strides], kind="stable")
+    ctx = (t.view_of, order)
+    base.node = Node(_copy_through, ctx, [old, new], [old is not None, new is not None])
     base.requires_grad = True
     base._history += 1
 
