@@ -20,7 +20,7 @@ MEMORY = "memory formats other than contiguous"
 DEVICE = "devices other than the CPU"
 OUT = "out= arguments"
 OBJECT = "a PyTorch object as an argument"
-UPSTREAM = "PyTorch itself raises on this sample"
+UPSTREAM = "PyTorch itself raises (views into a larger storage are carried without the rest of it)"
 
 RULES = (COMPLEX, SPARSE, NUMBERS, MEMORY, DEVICE, OUT, OBJECT, UPSTREAM)
 

@@ -92,7 +92,7 @@ def _run_sample(op: Any, ours: Any, dtype: torch.dtype, sample: Any, ns: Any, re
     for x in wanted:
         check_output(x)
     try:
-        got = list(_flat(_call(ns, ours, mine, sample)))
+        got = list(_flat(_call(ns, ours, mine, sample), getattr(ns, "Size", torch.Size)))
     except Exception as error:
         raise Mismatch(f"forward raised {_short(error)}") from error
     if len(got) != len(wanted):
@@ -177,10 +177,10 @@ def _backward(ns: Any, outputs: list, carried: Carrier) -> list:
     ]
 
 
-def _flat(x: Any) -> Iterator[Any]:
-    if isinstance(x, (tuple, list)) and not isinstance(x, torch.Size):
+def _flat(x: Any, size: type = torch.Size) -> Iterator[Any]:
+    if isinstance(x, (tuple, list)) and not isinstance(x, size):
         for item in x:
-            yield from _flat(item)
+            yield from _flat(item, size)
     else:
         yield x
 
