@@ -114,6 +114,7 @@ from descent.tensor.joining import (
 from descent.tensor.pointwise import *  # noqa: F403
 
 # products, probability
+from descent.tensor.contractions import chain_matmul, einsum, kron, tensordot
 from descent.tensor.probability import log_softmax, softmax
 from descent.tensor.products import (
     addbmm,
@@ -209,6 +210,7 @@ __all__ = [
     *activating.__all__, *comparing.__all__, *pointwise.__all__,  # elementwise
     "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cross", "dot", "ger", "inner", "matmul",
     "mm", "mv", "outer", "trace", "vdot", "log_softmax", "softmax",
+    "chain_matmul", "einsum", "kron", "tensordot",
     "mean", "sum",
     "broadcast_shapes", "broadcast_tensors", "broadcast_to", "clone", "flatten",
     "moveaxis", "movedim", "permute", "ravel", "reshape", "squeeze", "swapaxes", "swapdims", "t",

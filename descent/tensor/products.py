@@ -6,7 +6,7 @@ from typing import Any
 
 from descent.autograd import TensorBase, apply
 from descent.ops import products
-from descent.tensor import inplace
+from descent.tensor.calling import in_place
 from descent.tensor.common import axis
 
 __all__ = [
@@ -215,16 +215,6 @@ def trace(input: Any) -> Any:
     return input.diagonal().sum()
 
 
-def _into(fn: Any) -> Any:
-    """`fn` into the memory of its first argument."""
-
-    def run(self: Any, *args: Any, **options: Any) -> Any:
-        return inplace.assign(self, fn(self, *args, **options))
-
-    run.__name__, run.__doc__ = fn.__name__ + "_", f"`{fn.__name__}` into this tensor's memory."
-    return run
-
-
 class ProductMethods:
     """The methods of `Tensor` that this family gives."""
 
@@ -234,7 +224,7 @@ class ProductMethods:
     mm, bmm, mv, dot, vdot, inner, outer, ger = mm, bmm, mv, dot, vdot, inner, outer, ger
     addmm, addmv, addr, addbmm, baddbmm = addmm, addmv, addr, addbmm, baddbmm
     cross, trace = cross, trace
-    addmm_, addmv_, addr_, addbmm_, baddbmm_ = map(_into, (addmm, addmv, addr, addbmm, baddbmm))
+    addmm_, addmv_, addr_, addbmm_, baddbmm_ = map(in_place, (addmm, addmv, addr, addbmm, baddbmm))
 
     def __rmatmul__(self, other: Any) -> Any:
         return matmul(other, self)

@@ -25,8 +25,8 @@ def hinge_embedding_loss(
     reduction: str = "mean",
 ) -> Any:
     """input where target = 1, max(0, margin − input) where target = −1 (distances as input)."""
-    near = input.masked_fill(target != 1, 0)
-    far = (margin - input).clamp(min=0).masked_fill(target != -1, 0)
+    near = input.masked_fill(target == -1, 0)
+    far = (margin - input).clamp(min=0).masked_fill(target == 1, 0)
     return reduced(near + far, reduction_of(reduction, size_average, reduce))
 
 
