@@ -112,7 +112,7 @@ class Paced:
 
         class PacedSession:
             def feed(self, ids):
-                outer.gate.wait()
+                outer.gate.wait(30)  # bounded: a failed test must not hang the run
                 time.sleep(outer.delay_s)
                 return inner.feed(ids)
 

@@ -82,7 +82,7 @@ class Completer:
     def encode(self, prompt: str | Sequence[int]) -> Prompt:
         """Text or ids to a `Prompt`. An empty one starts from begin, end, or a line break."""
         if isinstance(prompt, str):
-            ids = tuple(self.tokenizer.encode(prompt))
+            ids = self._text_ids(prompt)
             begin = () if self.bos_id is None else (self.bos_id,)
         else:
             ids, begin = tuple(prompt), ()
@@ -96,6 +96,15 @@ class Completer:
         if not ids and not begin:
             begin = self._start()
         return Prompt(begin + ids, len(begin))
+
+    def _text_ids(self, text: str) -> tuple[int, ...]:
+        try:
+            return tuple(self.tokenizer.encode(text))
+        except (KeyError, ValueError) as error:  # a character vocabulary lacks most of Unicode
+            reason = error.args[0] if error.args else error
+            raise PromptError(
+                f"{self.name} cannot read the prompt: {reason}", param="prompt"
+            ) from error
 
     def _start(self) -> tuple[int, ...]:
         if self.bos_id is not None:

@@ -75,7 +75,8 @@ def from_validation(errors: Sequence[Any]) -> ApiError:
     message = str(first["msg"]).removeprefix("Value error, ")
     param = where[0] if where else None
     name = ".".join(where)
-    return ApiError(400, f"{name}: {message}" if name else message, param=param)
+    said = not name or message.startswith(name)
+    return ApiError(400, message if said else f"{name}: {message}", param=param)
 
 
 def from_status(status: int, detail: str, path: str, method: str) -> ApiError:

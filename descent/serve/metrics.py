@@ -17,33 +17,37 @@ class Metrics:
     def __init__(self) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-        self.registry = CollectorRegistry()
-        one = {"labelnames": ["model_name"], "namespace": "descent", "registry": self.registry}
-        seconds = one | {"buckets": _SECONDS}
-        self.running = Gauge("requests_running", "Requests taking turns on the model", **one)
-        self.waiting = Gauge("requests_waiting", "Requests in the queue", **one)
-        self.prompt_tokens = Counter("prompt_tokens", "Tokens of prompts", **one)
-        self.generated_tokens = Counter("generation_tokens", "Tokens generated", **one)
-        self.first_token_s = Histogram(
-            "time_to_first_token_seconds", "From submission to the first token", **seconds
-        )
-        self.inter_token_s = Histogram(
-            "inter_token_latency_seconds", "Between tokens of one request", **seconds
-        )
-        self.finished = Counter(
+        self.registry = registry = CollectorRegistry()
+
+        def gauge(name: str, meaning: str, *labels: str) -> Gauge:
+            return Gauge(f"descent_{name}", meaning, labels, registry=registry)
+
+        def counter(name: str, meaning: str, *labels: str) -> Counter:
+            return Counter(f"descent_{name}", meaning, labels, registry=registry)
+
+        def seconds(name: str, meaning: str, *labels: str) -> Histogram:
+            return Histogram(
+                f"descent_{name}_seconds", meaning, labels, registry=registry, buckets=_SECONDS
+            )
+
+        model = "model_name"
+        self.running = gauge("requests_running", "Requests taking turns on the model", model)
+        self.waiting = gauge("requests_waiting", "Requests in the queue", model)
+        self.prompt_tokens = counter("prompt_tokens", "Tokens of prompts", model)
+        self.generated_tokens = counter("generation_tokens", "Tokens generated", model)
+        self.first_token_s = seconds("time_to_first_token", "Submission to first token", model)
+        self.inter_token_s = seconds("inter_token_latency", "Between a request's tokens", model)
+        self.finished = counter(
             "completions",
             "Completions ended, by reason: stop, length, abort (client gone), error",
-            **(one | {"labelnames": ["model_name", "finished_reason"]}),
+            model,
+            "finished_reason",
         )
-        http = one | {"labelnames": ["handler", "method", "status"]}
-        self.http_requests = Counter("http_requests", "HTTP requests answered", **http)
-        self.http_in_flight = Gauge(
-            "http_requests_in_flight", "HTTP requests being answered", **(one | {"labelnames": []})
-        )
-        self.http_duration_s = Histogram(
-            "http_request_duration_seconds",
-            "From request to the last byte of the answer",
-            **(seconds | {"labelnames": ["handler"]}),
+        http = ("handler", "method", "status")
+        self.http_requests = counter("http_requests", "HTTP requests answered", *http)
+        self.http_in_flight = gauge("http_requests_in_flight", "HTTP requests being answered")
+        self.http_duration_s = seconds(
+            "http_request_duration", "Request to the last byte of the answer", "handler"
         )
 
     def render(self) -> bytes:

@@ -8,12 +8,15 @@ chosen token.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from descent.generate.completer import Completer
 from descent.generate.stream import Step
+
+_IMPOSSIBLE = -9999.0
 
 __all__ = ["choice", "event", "logprobs", "model_card", "reply", "usage"]
 
@@ -22,7 +25,7 @@ def logprobs(steps: Sequence[Step]) -> dict[str, list[Any]]:
     """The four parallel arrays of a choice."""
     return {
         "tokens": [step.token for step in steps],
-        "token_logprobs": [step.logprob for step in steps],
+        "token_logprobs": [_finite(step.logprob) for step in steps],
         "top_logprobs": [_top(step) for step in steps],
         "text_offset": [step.offset for step in steps],
     }
@@ -33,9 +36,15 @@ def _top(step: Step) -> dict[str, float] | None:
         return None
     top: dict[str, float] = {}
     for other in step.top:
-        top.setdefault(other.token, other.logprob)  # two ids may read alike: the likelier stays
-    top.setdefault(step.token, step.logprob)
+        if other.logprob > -math.inf:  # masked by the model: no alternative at all
+            top.setdefault(other.token, other.logprob)  # two ids may read alike: the likelier stays
+    top.setdefault(step.token, max(step.logprob, _IMPOSSIBLE))
     return top
+
+
+def _finite(logprob: float | None) -> float | None:
+    """JSON knows no infinity; OpenAI writes −9999 for a token of probability 0."""
+    return None if logprob is None else max(logprob, _IMPOSSIBLE)
 
 
 def choice(

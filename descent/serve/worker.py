@@ -84,13 +84,16 @@ class Worker:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the current token; jobs left over are cancelled."""
+        """End after the current token; jobs left over are cancelled.
+
+        Waits 5 s for that token: a daemon thread inside a very long one does not keep the process.
+        """
         with self._changed:
             self._stopping = True
             for job in [*self._waiting, *self._running]:
                 job.cancel()
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(timeout=5.0)
 
     @property
     def load(self) -> int:
