@@ -54,6 +54,24 @@ from descent.tensor.arranging import (
     triu,
 )
 from descent.tensor.comparing import *  # noqa: F403
+
+# products, probability
+from descent.tensor.contractions import chain_matmul, einsum, kron, tensordot
+from descent.tensor.copying import (
+    alias_copy,
+    as_strided_copy,
+    diagonal_copy,
+    expand_copy,
+    permute_copy,
+    split_with_sizes_copy,
+    squeeze_copy,
+    t_copy,
+    transpose_copy,
+    unbind_copy,
+    unfold_copy,
+    unsqueeze_copy,
+    view_copy,
+)
 from descent.tensor.creating import (
     as_tensor,
     asarray,
@@ -112,9 +130,6 @@ from descent.tensor.joining import (
     vstack,
 )
 from descent.tensor.pointwise import *  # noqa: F403
-
-# products, probability
-from descent.tensor.contractions import chain_matmul, einsum, kron, tensordot
 from descent.tensor.probability import log_softmax, softmax
 from descent.tensor.products import (
     addbmm,
@@ -163,6 +178,8 @@ from descent.tensor.ranges import (
 
 # reductions, scans, sorting
 from descent.tensor.reducing import mean, sum
+from descent.tensor.scattering import index_reduce, scatter_reduce
+from descent.tensor.searching import bucketize, isin, searchsorted
 from descent.tensor.shaping import (
     broadcast_shapes,
     broadcast_tensors,
@@ -179,6 +196,14 @@ from descent.tensor.shaping import (
     transpose,
     unflatten,
     unsqueeze,
+)
+from descent.tensor.slicing import (
+    diagonal_scatter,
+    narrow,
+    narrow_copy,
+    select,
+    select_scatter,
+    slice_scatter,
 )
 
 moveaxis, swapdims = movedim, swapaxes
@@ -203,7 +228,11 @@ __all__ = [
     "repeat_interleave", "roll", "rot90", "tile", "tril", "triu",  # movement
     "argwhere", "gather", "index_add", "index_copy", "index_fill", "index_put", "index_select",
     "masked_scatter", "masked_select", "nonzero", "put", "scatter", "scatter_add", "take",
-    "take_along_dim",  # gathers
+    "take_along_dim", "index_reduce", "scatter_reduce", "bucketize", "isin", "searchsorted",
+    "diagonal_scatter", "narrow", "narrow_copy", "select", "select_scatter", "slice_scatter",
+    "alias_copy", "as_strided_copy", "diagonal_copy", "expand_copy", "permute_copy",
+    "split_with_sizes_copy", "squeeze_copy", "t_copy", "transpose_copy", "unbind_copy",
+    "unfold_copy", "unsqueeze_copy", "view_copy",  # gathers, slices, copies
     "atleast_1d", "atleast_2d", "atleast_3d", "cat", "chunk", "column_stack", "concat",
     "concatenate", "dsplit", "dstack", "hsplit", "hstack", "split", "split_with_sizes", "stack",
     "tensor_split", "unbind", "vsplit", "vstack",  # joining

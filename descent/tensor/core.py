@@ -31,8 +31,11 @@ from descent.tensor.probability import ProbabilityMethods
 from descent.tensor.products import ProductMethods
 from descent.tensor.randomness import RandomMethods
 from descent.tensor.reducing import ReducingMethods
+from descent.tensor.scattering import ScatteringMethods
+from descent.tensor.searching import SearchingMethods
 from descent.tensor.shaping import ShapingMethods
 from descent.tensor.size import Size, device
+from descent.tensor.slicing import SlicingMethods
 
 __all__ = ["Tensor"]
 
@@ -46,7 +49,10 @@ class Tensor(
     ArrangingMethods,
     JoiningMethods,
     IndexingMethods,
+    SlicingMethods,
     GatheringMethods,
+    ScatteringMethods,
+    SearchingMethods,
     CreatingMethods,
     RandomMethods,
     ProductMethods,

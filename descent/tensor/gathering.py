@@ -82,7 +82,7 @@ def _check_index_shape(name: str, x: Any, at: int, index: Any, src: Any = None) 
         )
 
 
-def _placed(name: str, input: Any, dim: int, index: Any, src: Any) -> tuple[Any, Any, np.ndarray]:
+def placed(name: str, input: Any, dim: int, index: Any, src: Any) -> tuple[Any, Any, np.ndarray]:
     """Input and source as given, source cropped to the index; flat positions of the index."""
     at = axis(dim, input.array.ndim)
     x, i = _lifted(input, index)
@@ -109,7 +109,7 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, **named: Any) -> 
         from descent.tensor.scattering import scatter_with
 
         return scatter_with(input, dim, index, named.get("value", src), named["reduce"])
-    x, v, where = _placed("scatter", input, dim, index, named.get("value", src))
+    x, v, where = placed("scatter", input, dim, index, named.get("value", src))
     if v is None:
         return input.clone()
     y = watch(apply(gathers.scatter, x, v, positions=where), index)
@@ -118,7 +118,7 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, **named: Any) -> 
 
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     """Copy with y[index[i, j], j] += src[i, j] for dim 0."""
-    x, v, where = _placed("scatter_add", input, dim, index, src)
+    x, v, where = placed("scatter_add", input, dim, index, src)
     if v is None:
         return input.clone()
     return reshape(add_at(x, v, where, index), input.array.shape)
@@ -130,7 +130,7 @@ def add_at(x: Any, v: Any, where: np.ndarray, *used: Any) -> Any:
     return watch(y, *used)
 
 
-def _rows(name: str, input: Any, dim: int, index: Any) -> np.ndarray:
+def positions_of_rows(name: str, input: Any, dim: int, index: Any) -> np.ndarray:
     """The flat positions of the elements of the slices `index` of an axis."""
     at = axis(dim, input.array.ndim)
     shape = input.array.shape or (1,)
@@ -143,7 +143,7 @@ def _rows(name: str, input: Any, dim: int, index: Any) -> np.ndarray:
 
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
     """Copy with slice `index[i]` of an axis increased by alpha · source's slice i."""
-    flat = _rows("index_add", input, dim, index)
+    flat = positions_of_rows("index_add", input, dim, index)
     if alpha != 1:
         source = source * alpha
     if source.array.size != flat.size:
@@ -156,7 +156,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
 
 def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     """Copy with slice `index[i]` of an axis replaced by source's slice i."""
-    flat = _rows("index_copy", input, dim, index)
+    flat = positions_of_rows("index_copy", input, dim, index)
     if source.array.size != flat.size:
         raise RuntimeError(
             f"index_copy(): source of shape {list(source.array.shape)} does not match the indexed "
@@ -168,7 +168,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
 
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     """Copy with the slices `index` of an axis filled with one number."""
-    flat = _rows("index_fill", input, dim, index)
+    flat = positions_of_rows("index_fill", input, dim, index)
     number = cast(as_tensor(value, input.array.dtype), input.array.dtype)
     v = expand(number, flat.shape)
     return watch(apply(gathers.index_fill, input, v, positions=flat), index)

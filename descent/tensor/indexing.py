@@ -99,26 +99,27 @@ def _two_steps(input: Any, index: Any) -> tuple[Any, Any]:
     if not any(isinstance(p, np.ndarray) for p in parts):
         return _view(input, tuple(parts)), None
     parts = _spelled_out(parts, input.array.ndim)
-    basic = tuple(
-        (slice(None),) * p.ndim
-        if isinstance(p, np.ndarray) and p.dtype == bool and p.ndim
-        else (p,)
-        for p in parts
-    )
-    basic = tuple(slice(None) if isinstance(b, np.ndarray) else b for g in basic for b in g)
-    arrays = tuple(
-        p if isinstance(p, np.ndarray) else slice(None) for p in parts if type(p) is not int
-    )
+    basic: tuple[Any, ...] = ()
+    arrays: tuple[Any, ...] = ()
+    for p in parts:
+        if not isinstance(p, np.ndarray):
+            basic += (p,)
+            arrays += () if type(p) is int else (slice(None),)
+        elif p.ndim:
+            basic += (slice(None),) * (p.ndim if p.dtype == bool else 1)
+            arrays += (p,)
+        else:  # a 0-d mask: a new axis of one element, kept or not
+            basic += (None,)
+            arrays += (p.reshape(1),)
     if any(b != slice(None) for b in basic):
         input = _view(input, basic)
-    while arrays and isinstance(arrays[-1], slice):
+    while isinstance(arrays[-1], slice):
         arrays = arrays[:-1]
     return input, arrays
 
 
 def _spelled_out(parts: list[Any], nd: int) -> list[Any]:
-    """Ellipsis as the slices it stands for; a 0-d mask as a new axis with a mask of one element."""
-    parts = [p.reshape(1) if isinstance(p, np.ndarray) and not p.ndim else p for p in parts]
+    """Ellipsis as the slices it stands for."""
     used = sum(
         p.ndim if isinstance(p, np.ndarray) and p.dtype == bool else 1
         for p in parts
