@@ -5,7 +5,7 @@
     @softmax.numpy
     def _(x): ...                     # the same on whole arrays: no compile time
     @softmax.grad
-    def softmax_grad(y, dy, dx): ...  # parameter names say what is saved: inputs, outputs, d<output>
+    def softmax_grad(y, dy, dx): ...  # names say what is saved: inputs, outputs, d<output>
 
 * The loops are rung 1 of a `Ladder`; faster rungs of the same computation join beside it and are
   tested against it. `op.forward` takes the highest rung whose condition holds, so the choice
@@ -20,6 +20,7 @@ Ops see arrays, never tensors. At most one output of an op, the first, is differ
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from math import prod
@@ -160,6 +161,26 @@ class RowPlan(NamedTuple):
     r: tuple[int, ...]  # sizes of the kept axes
     c: tuple[int, ...]  # sizes of the chosen axes
     kept: tuple[int, ...]  # shape of a per-row output for the user
+    flat: tuple[int, int]  # the canonical shape
+
+
+@functools.lru_cache(maxsize=4096)
+def _row_plan(shape: tuple[int, ...], dim: int | tuple[int, ...] | None, keepdim: bool) -> RowPlan:
+    nd = len(shape)
+    if dim is None or dim == ():
+        dims = tuple(range(nd))
+    elif isinstance(dim, tuple):
+        dims = tuple(sorted(d % nd for d in dim)) if nd else ()
+    else:
+        dims = (dim % nd,) if nd else ()
+    rest = tuple(d for d in range(nd) if d not in dims)
+    r, c = tuple(shape[d] for d in rest), tuple(shape[d] for d in dims)
+    kept = tuple(1 if d in dims else n for d, n in enumerate(shape)) if keepdim else r
+    perm = rest + dims
+    if perm == tuple(range(nd)):
+        return RowPlan(None, None, r, c, kept, (prod(r), prod(c)))
+    inverse = tuple(int(i) for i in np.argsort(perm))
+    return RowPlan(perm, inverse, r, c, kept, (prod(r), prod(c)))
 
 
 class Rows(Lowering):
@@ -171,37 +192,20 @@ class Rows(Lowering):
     metas = ("dim", "keepdim")
 
     def down(self, op: Op, arrays: Sequence[Array], meta: Metas) -> tuple[list[Array], RowPlan]:
-        x = arrays[0]
-        plan = self.plan(x, meta.get("dim"), meta.get("keepdim", False))
-        axes = op.axes.inputs
-        return [self._flat(a, plan, axes[i].letters) for i, a in enumerate(arrays)], plan
-
-    @staticmethod
-    def plan(x: Array, dim: int | tuple[int, ...] | None, keepdim: bool) -> RowPlan:
-        nd, shape = x.ndim, x.shape
-        if dim is None or dim == ():
-            dims = tuple(range(nd))
-        elif isinstance(dim, int):
-            dims = (dim % nd if nd else 0,)
-        else:
-            dims = tuple(sorted(d % nd for d in dim)) if nd else ()
-        if nd == 0:
-            return RowPlan(None, None, (), (), ())
-        rest = tuple(d for d in range(nd) if d not in dims)
-        r, c = tuple(shape[d] for d in rest), tuple(shape[d] for d in dims)
-        kept = tuple(1 if d in dims else n for d, n in enumerate(shape)) if keepdim else r
-        perm = rest + dims
-        if perm == tuple(range(nd)):
-            return RowPlan(None, None, r, c, kept)
-        inverse = tuple(int(i) for i in np.argsort(perm))
-        return RowPlan(perm, inverse, r, c, kept)
+        dim = meta.get("dim")
+        if type(dim) is list:
+            dim = tuple(dim)
+        plan = _row_plan(arrays[0].shape, dim, meta.get("keepdim", False))
+        inputs = op.axes.inputs
+        return [self._flat(a, plan, inputs[i].letters) for i, a in enumerate(arrays)], plan
 
     @staticmethod
     def _flat(a: Array, plan: RowPlan, letters: tuple[str, ...]) -> Array:
-        if letters == ("r", "c"):
-            moved = a if plan.perm is None else a.transpose(plan.perm)
-            return moved.reshape(prod(plan.r), prod(plan.c))
-        return a.reshape(prod(plan.r if letters == ("r",) else plan.c))
+        if len(letters) == 2:
+            if plan.perm is not None:
+                return a.transpose(plan.perm).reshape(plan.flat)
+            return a if a.shape == plan.flat else a.reshape(plan.flat)
+        return a.reshape(plan.flat[0 if letters == ("r",) else 1])
 
     def _full(self, out: Array, plan: RowPlan) -> Array:
         out = out.reshape(plan.r + plan.c)
@@ -209,7 +213,7 @@ class Rows(Lowering):
 
     def up(self, op: Op, plan: RowPlan, i: int, out: Array) -> Array:
         if op.axes.outputs[i].letters == ("r",):
-            return out.reshape(plan.kept)
+            return out if out.shape == plan.kept else out.reshape(plan.kept)
         return self._full(out, plan)
 
     def down_out(self, op: Op, plan: RowPlan, i: int, out: Array) -> Array:
