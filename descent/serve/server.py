@@ -21,7 +21,7 @@ from descent.generate.completer import Completer
 if TYPE_CHECKING:
     pass
 
-__all__ = ["AddressInUse", "background_server", "serve"]
+__all__ = ["AddressInUse", "background_server", "check_free", "serve"]
 
 
 class AddressInUse(OSError):
@@ -45,6 +45,11 @@ def serve(
     """
     server, sock, url = _prepare(completers, host, port, grace_s, app_options)
     server.run_until_stopped(sock, lambda: started(url) if started else None)
+
+
+def check_free(host: str, port: int) -> None:
+    """Raise `AddressInUse` when nothing could listen there, for use before long work."""
+    _bind(host, port).close()
 
 
 @contextmanager
