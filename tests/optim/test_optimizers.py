@@ -48,7 +48,7 @@ def test_twenty_steps_equal_torch(name, options, dtype):
     start = [rng.standard_normal(s).astype(dtype) for s in SHAPES]
     ours = [Parameter(descent.tensor(a)) for a in start]
     theirs = [torch.nn.Parameter(torch.tensor(a)) for a in start]
-    largest = [np.maximum(np.abs(a), 0.1) * np.ones_like(a) for a in start]
+    largest = [np.array(np.maximum(np.abs(a), 0.1)) for a in start]
     mine = getattr(optim, name)(ours, **options)
     peer = getattr(torch.optim, name)(theirs, **options)
     for step in range(20):
