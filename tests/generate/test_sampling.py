@@ -108,7 +108,7 @@ def test_seed_reproduces_and_choices_differ():
 def test_bias_and_penalties_follow_the_formula():
     sampling = Sampling(logit_bias={2: 5.0}, presence_penalty=0.5, frequency_penalty=0.25)
     adjusted = adjust(LOGITS, sampling, {1: 3, 4: 1})
-    np.testing.assert_allclose(adjusted, LOGITS + [0, -0.5 - 0.75, 5, 0, -0.75, 0])
+    np.testing.assert_allclose(adjusted - LOGITS, [0, -0.5 - 0.75, 5, 0, -0.75, 0])
     assert LOGITS[2] == 2.0  # the caller's array is untouched
 
 

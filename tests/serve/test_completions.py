@@ -95,7 +95,7 @@ def test_streamed_logprobs_equal_the_whole(http):
     whole = done(http, **settings)["choices"][0]["logprobs"]
     chunks = [c["choices"][0]["logprobs"] for c in stream(http, **settings)]
     for field in ("tokens", "token_logprobs", "top_logprobs", "text_offset"):
-        assert sum((chunk[field] for chunk in chunks), []) == whole[field]
+        assert [item for chunk in chunks for item in chunk[field]] == whole[field]
 
 
 def test_echo_returns_the_prompt_with_its_logprobs(http):

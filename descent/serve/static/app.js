@@ -90,7 +90,7 @@ async function samples() {
       const button = document.createElement("button");
       const chance = choice.logprobs.token_logprobs.reduce((sum, value) => sum + value, 0);
       const note = document.createElement("small");
-      note.textContent = `1 in ${compact.format(Math.exp(-chance))}`;
+      note.textContent = chance < -27 ? "1 in > 500B" : `1 in ${compact.format(Math.exp(-chance))}`;
       note.title = "How often the model writes exactly this, at temperature 1";
       button.type = "button";
       button.append(prompt + choice.text, note);
