@@ -209,6 +209,16 @@ from descent.tensor.slicing import (
 moveaxis, swapdims = movedim, swapaxes
 float, double, half, long, int, short = float32, float64, float16, int64, int32, int16
 
+
+def __getattr__(name: str):
+    """The floors above the tensor are loaded when first used: `descent.nn`, `descent.optim`."""
+    if name in ("nn", "optim"):
+        import importlib
+
+        return importlib.import_module(f"descent.{name}")
+    raise AttributeError(f"module 'descent' has no attribute {name!r}")
+
+
 __version__ = "0.1.0"
 
 __all__ = [

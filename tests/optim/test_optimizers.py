@@ -48,7 +48,7 @@ def test_twenty_steps_equal_torch(name, options, dtype):
     start = [rng.standard_normal(s).astype(dtype) for s in SHAPES]
     ours = [Parameter(descent.tensor(a)) for a in start]
     theirs = [torch.nn.Parameter(torch.tensor(a)) for a in start]
-    largest = [np.array(np.maximum(np.abs(a), 0.1)) for a in start]
+    path = [np.abs(a) for a in start]
     mine = getattr(optim, name)(ours, **options)
     peer = getattr(torch.optim, name)(theirs, **options)
     for step in range(20):
@@ -59,13 +59,14 @@ def test_twenty_steps_equal_torch(name, options, dtype):
             # signs and sizes vary, over three decades
             g = (rng.standard_normal(p.shape) * 10.0 ** rng.integers(-2, 2)).astype(dtype)
             p.grad, q.grad = descent.tensor(g), torch.tensor(g)
+        before = [q.detach().numpy().copy() for q in theirs]
         mine.step()
         peer.step()
-        for p, q, top in zip(ours, theirs, largest):
+        for i, (p, q) in enumerate(zip(ours, theirs)):
             expected = q.detach().numpy()
-            # relative to the largest value so far (0.1 at least): sums that cancel keep its rounding
-            np.maximum(top, np.abs(expected), out=top)
-            limit = (1e-6 if dtype == "float32" else 1e-12) * top
+            # relative to the way gone so far: where steps cancel, their rounding stays
+            path[i] = path[i] + np.abs(expected - before[i])
+            limit = (1e-6 if dtype == "float32" else 1e-12) * path[i]
             assert (np.abs(p.detach().numpy() - expected) <= limit).all()
 
 
