@@ -212,9 +212,11 @@ class Rows(Lowering):
         return out if plan.inverse is None else out.transpose(plan.inverse)
 
     def up(self, op: Op, plan: RowPlan, i: int, out: Array) -> Array:
-        if op.axes.outputs[i].letters == ("r",):
-            return out if out.shape == plan.kept else out.reshape(plan.kept)
-        return self._full(out, plan)
+        letters = op.axes.outputs[i].letters
+        if len(letters) == 2:
+            return self._full(out, plan)
+        kept = plan.kept if letters == ("r",) else plan.c
+        return out if out.shape == kept else out.reshape(kept)
 
     def down_out(self, op: Op, plan: RowPlan, i: int, out: Array) -> Array:
         return self._flat(out, plan, op.axes.outputs[i].letters)

@@ -2,7 +2,7 @@
 
     layer norm   x̂ = (x − mean x) · rstd,   rstd = 1 / √(var x + ε),   y = x̂ w + b
     RMS norm     y = x w / √(mean x² + ε)
-    columns      as layer norm, with mean and variance over the rows: batch norm while training
+    batch norm   as layer norm, with mean and variance of each column over the rows (in training)
 
     g = dy w:    dx = rstd (g − mean g − x̂ mean(g x̂)),   dw = Σ_r dy x̂,   db = Σ_r dy
 
@@ -17,7 +17,7 @@ import numpy as np
 from descent.kernel import prange
 from descent.op import Rows, op
 
-__all__ = ["layer_norm", "rms_norm"]
+__all__ = ["batch_norm", "layer_norm", "rms_norm"]
 
 
 @op("r [c], [c], [c] -> r [c], r, r", lower=Rows(), flops=lambda r, c: 8 * r * c)
@@ -139,3 +139,64 @@ def _(x, w, rstd, dy):
     dx -= normal
     dx *= rstd[:, None]
     return dx, dw
+
+
+@op("[r] c, c, c -> [r] c, c, c", lower=Rows(), visible=3, flops=lambda r, c: 8 * r * c)
+def batch_norm(x, w, b, y, mean, var, eps):
+    """Every column (channel) to mean 0 and variance 1 over the rows, times w, plus b."""
+    for c in prange(x.shape[1]):
+        total = x[0, c]
+        for r in range(1, x.shape[0]):
+            total += x[r, c]
+        m = total / x.shape[0]
+        square = (x[0, c] - m) * (x[0, c] - m)
+        for r in range(1, x.shape[0]):
+            square += (x[r, c] - m) * (x[r, c] - m)
+        v = square / x.shape[0]
+        s = 1 / np.sqrt(v + eps)
+        for r in range(x.shape[0]):
+            y[r, c] = (x[r, c] - m) * s * w[c] + b[c]
+        mean[c] = m
+        var[c] = v
+
+
+@batch_norm.numpy
+def _(x, w, b, eps):
+    n, dtype = x.shape[0], x.dtype.type
+    mean = x.sum(0) / dtype(n)
+    y = x - mean
+    var = np.einsum("rc,rc->c", y, y) / dtype(n)
+    y *= w / np.sqrt(var + dtype(eps))
+    y += b
+    return y, mean, var
+
+
+@batch_norm.grad
+def batch_norm_grad(x, w, mean, var, dy, dx, dw, db, eps):
+    for c in prange(x.shape[1]):
+        s = 1 / np.sqrt(var[c] + eps)
+        total = 0 * dy[0, c]
+        dot = 0 * dy[0, c]
+        for r in range(x.shape[0]):
+            total += dy[r, c]
+            dot += dy[r, c] * (x[r, c] - mean[c]) * s
+        dw[c] = dot
+        db[c] = total
+        for r in range(x.shape[0]):
+            normal = (x[r, c] - mean[c]) * s
+            dx[r, c] = w[c] * s * (dy[r, c] - (total + normal * dot) / x.shape[0])
+
+
+@batch_norm_grad.numpy
+def _(x, w, mean, var, dy, eps):
+    n, dtype = x.dtype.type(x.shape[0]), x.dtype.type
+    s = 1 / np.sqrt(var + dtype(eps))
+    dx = x - mean
+    dx *= s
+    dw = np.einsum("rc,rc->c", dy, dx)
+    db = dy.sum(0)
+    dx *= -dw / n
+    dx += dy
+    dx -= db / n
+    dx *= w * s
+    return dx, dw, db

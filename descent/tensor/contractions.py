@@ -19,13 +19,13 @@ __all__ = ["chain_matmul", "einsum", "kron", "linalg_multi_dot", "tensordot"]
 
 
 def einsum(*args: Any) -> Any:
-    """`einsum("ij,jk->ik", a, b)`, `einsum("...i->...", x)`, `einsum(a, [0, 1], b, [1, 2], [0, 2])`.
+    """`einsum("ij,jk->ik", a, b)`, `einsum("...i->...", x)`, `einsum(a, [0, 1], b, [1], [0])`.
 
     Without an arrow the output has the letters that occur once, in alphabetical order. A letter
     repeated in one operand takes its diagonal.
 
     Raises:
-        ValueError, RuntimeError: for an equation that is malformed or does not fit the operands.
+        RuntimeError: for an equation that is malformed or does not fit the operands.
     """
     equation, tensors = _equation(args)
     left, arrow, right = equation.replace(" ", "").partition("->")
@@ -80,7 +80,7 @@ def _expanded(labels: str, t: Any, most: int) -> list[Any]:
     head, dots, tail = labels.partition("...")
     for letter in head + tail:
         if letter not in string.ascii_letters:
-            raise ValueError(f"einsum(): {letter!r} in {labels!r} is not a letter [a-zA-Z]")
+            raise RuntimeError(f"einsum(): {letter!r} in {labels!r} is not a letter [a-zA-Z]")
     return [*head, *(range(-_dots(labels, t), 0) if dots else ()), *tail]
 
 

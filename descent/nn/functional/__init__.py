@@ -5,7 +5,14 @@ from descent.nn.functional.activations import *  # noqa: F403
 from descent.nn.functional.attention import scaled_dot_product_attention
 from descent.nn.functional.classification import cross_entropy, nll_loss
 from descent.nn.functional.distances import cosine_similarity, normalize, pairwise_distance
-from descent.nn.functional.dropping import dropout
+from descent.nn.functional.dropping import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
 from descent.nn.functional.embedding import embedding, one_hot
 from descent.nn.functional.linear import linear
 from descent.nn.functional.losses import (
@@ -29,16 +36,26 @@ from descent.nn.functional.margins import (
     multilabel_soft_margin_loss,
     triplet_margin_loss,
 )
-from descent.nn.functional.norms import layer_norm, rms_norm
+from descent.nn.functional.norms import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+    rms_norm,
+)
+from descent.nn.functional.padding import pad
 from descent.nn.functional.softmaxes import log_softmax, softmax, softmin
 
 __all__ = [
     *activations.__all__,
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss",
-    "cosine_similarity", "cross_entropy", "dropout", "embedding", "gaussian_nll_loss",
-    "hinge_embedding_loss", "huber_loss", "kl_div", "l1_loss", "layer_norm", "linear",
-    "log_softmax", "margin_ranking_loss", "mse_loss", "multi_margin_loss",
-    "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "normalize", "one_hot",
-    "pairwise_distance", "poisson_nll_loss", "rms_norm", "scaled_dot_product_attention",
-    "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "triplet_margin_loss",
+    "alpha_dropout", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dropout", "dropout1d",
+    "dropout2d", "dropout3d", "embedding", "feature_alpha_dropout", "gaussian_nll_loss",
+    "group_norm", "hinge_embedding_loss", "huber_loss", "instance_norm", "kl_div", "l1_loss",
+    "layer_norm", "linear", "local_response_norm", "log_softmax", "margin_ranking_loss",
+    "mse_loss", "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss",
+    "nll_loss", "normalize", "one_hot", "pad", "pairwise_distance", "poisson_nll_loss",
+    "rms_norm", "scaled_dot_product_attention", "smooth_l1_loss", "soft_margin_loss", "softmax",
+    "softmin", "triplet_margin_loss",
 ]  # fmt: skip
