@@ -5,11 +5,23 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+from descent.models.bigram import Bigram, BigramConfig
+from descent.models.bow import BoW, BoWConfig
+from descent.models.cnn import CNN, CNNConfig
 from descent.models.gpt import GPT, GPTConfig
+from descent.models.nplm import NPLM, NPLMConfig
+from descent.models.rnn import RNN, RNNConfig
+from descent.models.wavenet import WaveNet, WaveNetConfig
 
 __all__ = ["MODELS", "build"]
 
 MODELS: dict[str, tuple[type, type]] = {
+    "bigram": (BigramConfig, Bigram),
+    "nplm": (NPLMConfig, NPLM),
+    "bow": (BoWConfig, BoW),
+    "rnn": (RNNConfig, RNN),
+    "wavenet": (WaveNetConfig, WaveNet),
+    "cnn": (CNNConfig, CNN),
     "gpt": (GPTConfig, GPT),
 }
 

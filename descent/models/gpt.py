@@ -38,7 +38,7 @@ class GPTConfig:
     head_bias: bool = False
     tie: bool = True  # lm_head shares wte's weight
     activation: str = "gelu_tanh"  # or "gelu", "relu"
-    init_std: float = 0.02
+    init_std: float | None = 0.02  # None: each layer's own, as in makemore and the lecture
 
     def __post_init__(self) -> None:
         if self.n_embd % self.n_head:
@@ -147,6 +147,8 @@ class GPT(nn.Module):
 
     def _init_weights(self) -> None:
         """N(0, init_std); projections into the residual stream shrink by √(2 n_layer) (GPT-2)."""
+        if self.config.init_std is None:
+            return
         for name, p in self.named_parameters():
             if p.ndim < 2:
                 if name.endswith("bias"):
