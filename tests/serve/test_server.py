@@ -121,13 +121,15 @@ def test_an_impossible_address_is_one_clear_sentence(host, port):
 
 
 def test_two_servers_at_once_and_the_port_is_free_afterwards():
+    before = set(threading.enumerate())
     with background_server([code_completer()]) as one, background_server([code_completer()]) as two:
         assert one != two
         assert httpx.get(f"{one}/healthz").status_code == httpx.get(f"{two}/healthz").status_code
     port = int(one.rpartition(":")[2])
     with background_server([code_completer()], port=port) as again:
         assert again == one
-    assert not [t for t in threading.enumerate() if t.name.startswith("model ") and t.is_alive()]
+    left = set(threading.enumerate()) - before
+    assert not [thread for thread in left if thread.name.startswith("model ")]
 
 
 def test_without_the_extra_the_message_names_it():
