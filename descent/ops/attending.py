@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from descent import blas
 from descent.kernel import prange
 from descent.op import Lowering, Op, op
 
@@ -76,14 +77,14 @@ def attention(q, k, v, limit, y, p, scale):
 
 @attention.numpy
 def _(q, k, v, limit, scale):
-    p = np.matmul(q * q.dtype.type(scale), k.swapaxes(1, 2))
+    p = blas.matmul(q * q.dtype.type(scale), k.swapaxes(1, 2))
     if limit.size and limit.min() < k.shape[1]:
         p += np.where(np.arange(k.shape[1]) < limit[:, None], 0, -np.inf).astype(q.dtype)
     if p.size:
         p -= p.max(2, keepdims=True)
     np.exp(p, out=p)
     p /= p.sum(2, keepdims=True)
-    return np.matmul(p, v), p
+    return blas.matmul(p, v), p
 
 
 @attention.grad
@@ -115,9 +116,9 @@ def attention_grad(q, k, v, limit, p, dy, dq, dk, dv, scale):
 
 @attention_grad.numpy
 def _(q, k, v, limit, p, dy, scale):
-    g = np.matmul(dy, v.swapaxes(1, 2))
+    g = blas.matmul(dy, v.swapaxes(1, 2))
     g *= p
     g -= p * g.sum(2, keepdims=True)
     g *= q.dtype.type(scale)
-    dv = np.matmul(p.swapaxes(1, 2), dy)
-    return np.matmul(g, k), np.matmul(g.swapaxes(1, 2), q), dv
+    dv = blas.matmul(p.swapaxes(1, 2), dy)
+    return blas.matmul(g, k), blas.matmul(g.swapaxes(1, 2), q), dv

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from descent import blas
 from descent.kernel import prange
 from descent.op import Lowering, Op, op, sum_to
 
@@ -97,7 +98,7 @@ def matmul(a, c, y):
 
 @matmul.numpy
 def _(a, c):
-    return np.matmul(a, c)
+    return blas.matmul(a, c)
 
 
 @matmul.grad
@@ -113,7 +114,7 @@ def matmul_grad_a(c, dy, da):
 
 @matmul_grad_a.numpy
 def _(c, dy):
-    return np.matmul(dy, c.swapaxes(1, 2))
+    return blas.matmul(dy, c.swapaxes(1, 2))
 
 
 @matmul.grad
@@ -129,7 +130,7 @@ def matmul_grad_c(a, dy, dc):
 
 @matmul_grad_c.numpy
 def _(a, dy):
-    return np.matmul(a.swapaxes(1, 2), dy)
+    return blas.matmul(a.swapaxes(1, 2), dy)
 
 
 class FoldRows(Lowering):
@@ -164,7 +165,7 @@ def mm(a, c, y):
 
 @mm.numpy
 def _(a, c):
-    return np.dot(a, c)
+    return blas.dot(a, c)
 
 
 @mm.grad
@@ -179,7 +180,7 @@ def mm_grad_a(c, dy, da):
 
 @mm_grad_a.numpy
 def _(c, dy):
-    return np.dot(dy, c.T)
+    return blas.dot(dy, c.T)
 
 
 @mm.grad
@@ -194,7 +195,7 @@ def mm_grad_c(a, dy, dc):
 
 @mm_grad_c.numpy
 def _(a, dy):
-    return np.dot(a.T, dy)
+    return blas.dot(a.T, dy)
 
 
 @op("r k, n k -> r n", lower=FoldRows(), flops=lambda r, n, k: 2 * r * n * k)
@@ -210,7 +211,7 @@ def linear(x, w, y):
 
 @linear.numpy
 def _(x, w):
-    return np.dot(x, w.T)
+    return blas.dot(x, w.T)
 
 
 def linear_grad_x(w, dy, dx):
@@ -231,8 +232,8 @@ def linear_grad_w(x, dy, dw):
             dw[n, k] = total
 
 
-linear.grad(linear_grad_x).numpy(lambda w, dy: np.dot(dy, w))
-linear.grad(linear_grad_w).numpy(lambda x, dy: np.dot(dy.T, x))
+linear.grad(linear_grad_x).numpy(lambda w, dy: blas.dot(dy, w))
+linear.grad(linear_grad_w).numpy(lambda x, dy: blas.dot(dy.T, x))
 
 
 @op("r k, n k, n -> r n", lower=FoldRows(), flops=lambda r, n, k: 2 * r * n * k)
@@ -248,7 +249,7 @@ def affine(x, w, b, y):
 
 @affine.numpy
 def _(x, w, b):
-    y = np.dot(x, w.T)
+    y = blas.dot(x, w.T)
     y += b
     return y
 
@@ -267,5 +268,5 @@ def _(dy):
     return dy.sum(0)
 
 
-affine.grad(linear_grad_x).numpy(lambda w, dy: np.dot(dy, w))
-affine.grad(linear_grad_w).numpy(lambda x, dy: np.dot(dy.T, x))
+affine.grad(linear_grad_x).numpy(lambda w, dy: blas.dot(dy, w))
+affine.grad(linear_grad_w).numpy(lambda x, dy: blas.dot(dy.T, x))
