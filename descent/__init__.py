@@ -31,7 +31,23 @@ from descent.dtypes import (
 
 # creation
 from descent.random import Generator, default_generator, initial_seed, manual_seed, seed
-from descent.tensor import Size, Tensor, activating, comparing, device, pointwise
+
+# reductions, scans, sorting
+from descent.tensor import (
+    Size,
+    Tensor,
+    activating,
+    comparing,
+    conjugating,
+    device,
+    extremes,
+    pointwise,
+    reducing,
+    rounding,
+    scanning,
+    sorting,
+)
+from descent.tensor import special as tensor_special
 
 # movement and joining
 # indexing and gathering
@@ -54,6 +70,7 @@ from descent.tensor.arranging import (
     triu,
 )
 from descent.tensor.comparing import *  # noqa: F403
+from descent.tensor.conjugating import *  # noqa: F403
 
 # products, probability
 from descent.tensor.contractions import chain_matmul, einsum, kron, tensordot
@@ -77,7 +94,9 @@ from descent.tensor.creating import (
     asarray,
     empty,
     empty_like,
+    empty_permuted,
     empty_strided,
+    fill,
     from_dlpack,
     from_numpy,
     frombuffer,
@@ -91,6 +110,7 @@ from descent.tensor.creating import (
     zeros,
     zeros_like,
 )
+from descent.tensor.extremes import *  # noqa: F403
 from descent.tensor.gathering import (
     argwhere,
     gather,
@@ -107,6 +127,7 @@ from descent.tensor.gathering import (
     scatter_add,
     take,
     take_along_dim,
+    unravel_index,
 )
 from descent.tensor.joining import (
     atleast_1d,
@@ -129,6 +150,7 @@ from descent.tensor.joining import (
     vsplit,
     vstack,
 )
+from descent.tensor.measuring import dist, norm
 from descent.tensor.pointwise import *  # noqa: F403
 from descent.tensor.probability import log_softmax, softmax
 from descent.tensor.products import (
@@ -175,9 +197,9 @@ from descent.tensor.ranges import (
     tril_indices,
     triu_indices,
 )
-
-# reductions, scans, sorting
-from descent.tensor.reducing import mean, sum
+from descent.tensor.reducing import *  # noqa: F403
+from descent.tensor.rounding import *  # noqa: F403
+from descent.tensor.scanning import *  # noqa: F403
 from descent.tensor.scattering import index_reduce, scatter_reduce
 from descent.tensor.searching import bucketize, isin, searchsorted
 from descent.tensor.shaping import (
@@ -197,6 +219,15 @@ from descent.tensor.shaping import (
     unflatten,
     unsqueeze,
 )
+from descent.tensor.size import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    layout,
+    memory_format,
+    preserve_format,
+    strided,
+)
 from descent.tensor.slicing import (
     diagonal_scatter,
     narrow,
@@ -205,8 +236,11 @@ from descent.tensor.slicing import (
     select_scatter,
     slice_scatter,
 )
+from descent.tensor.sorting import *  # noqa: F403
+from descent.tensor.special import *  # noqa: F403
 
 moveaxis, swapdims = movedim, swapaxes
+unsafe_chunk, unsafe_split = chunk, split
 float, double, half, long, int, short = float32, float64, float16, int64, int32, int16
 
 
@@ -222,12 +256,14 @@ def __getattr__(name: str):
 __version__ = "0.1.0"
 
 __all__ = [
+    "channels_last", "channels_last_3d", "contiguous_format", "layout", "memory_format",
+    "preserve_format", "strided",
     "Size", "Tensor", "device", "dtype", "bool", "double", "float", "float16", "float32", "float64",
     "half", "int", "int8", "int16", "int32", "int64", "long", "short", "uint8",
     "enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled",
     "get_default_dtype", "set_default_dtype",
-    "as_tensor", "asarray", "empty", "empty_like", "empty_strided", "from_dlpack", "from_numpy",
-    "frombuffer", "full", "full_like", "is_tensor", "ones", "ones_like", "scalar_tensor", "tensor",
+    "as_tensor", "asarray", "empty", "empty_like", "empty_permuted", "empty_strided", "fill",
+    "from_dlpack", "from_numpy", "frombuffer", "full", "full_like", "is_tensor", "ones", "ones_like", "scalar_tensor", "tensor",
     "zeros", "zeros_like",  # creation
     "arange", "block_diag", "cartesian_prod", "combinations", "eye", "linspace", "logspace",
     "meshgrid", "tril_indices", "triu_indices",
@@ -238,19 +274,21 @@ __all__ = [
     "repeat_interleave", "roll", "rot90", "tile", "tril", "triu",  # movement
     "argwhere", "gather", "index_add", "index_copy", "index_fill", "index_put", "index_select",
     "masked_scatter", "masked_select", "nonzero", "put", "scatter", "scatter_add", "take",
-    "take_along_dim", "index_reduce", "scatter_reduce", "bucketize", "isin", "searchsorted",
+    "take_along_dim", "unravel_index", "index_reduce", "scatter_reduce",
+    "bucketize", "isin", "searchsorted",
     "diagonal_scatter", "narrow", "narrow_copy", "select", "select_scatter", "slice_scatter",
     "alias_copy", "as_strided_copy", "diagonal_copy", "expand_copy", "permute_copy",
     "split_with_sizes_copy", "squeeze_copy", "t_copy", "transpose_copy", "unbind_copy",
     "unfold_copy", "unsqueeze_copy", "view_copy",  # gathers, slices, copies
     "atleast_1d", "atleast_2d", "atleast_3d", "cat", "chunk", "column_stack", "concat",
     "concatenate", "dsplit", "dstack", "hsplit", "hstack", "split", "split_with_sizes", "stack",
-    "tensor_split", "unbind", "vsplit", "vstack",  # joining
-    *activating.__all__, *comparing.__all__, *pointwise.__all__,  # elementwise
+    "tensor_split", "unbind", "unsafe_chunk", "unsafe_split", "vsplit", "vstack",  # joining
+    *activating.__all__, *comparing.__all__, *conjugating.__all__, *pointwise.__all__,
+    *rounding.__all__, *tensor_special.__all__,  # elementwise
     "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cross", "dot", "ger", "inner", "matmul",
     "mm", "mv", "outer", "trace", "vdot", "log_softmax", "softmax",
     "chain_matmul", "einsum", "kron", "tensordot",
-    "mean", "sum",
+    *reducing.__all__, *extremes.__all__, *scanning.__all__, *sorting.__all__, "dist", "norm",
     "broadcast_shapes", "broadcast_tensors", "broadcast_to", "clone", "flatten",
     "moveaxis", "movedim", "permute", "ravel", "reshape", "squeeze", "swapaxes", "swapdims", "t",
     "transpose", "unflatten", "unsqueeze",  # shapes

@@ -18,7 +18,7 @@ from descent.random.engine import Generator, Shape, as_float_dtype, as_shape, re
 from descent.random.fma import fma, fma32
 from descent.random.uniforms import unit
 
-__all__ = ["randn", "normal"]
+__all__ = ["normal", "pair_by_pair", "randn"]
 
 _BLOCK = 16
 _CHUNK = 1 << 11  # blocks transformed at a time: the temporaries stay in cache
@@ -42,13 +42,14 @@ def normal(
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
     n, source = math.prod(dims), resolve(generator)
     if n < _BLOCK:
-        values = fma(_pair_by_pair(n, source), std, mean).astype(kind)
+        values = fma(pair_by_pair(n, source), std, mean).astype(kind)
     else:
         values = _in_blocks(n, kind, float(mean), float(std), source)
     return values.reshape(dims)
 
 
-def _pair_by_pair(n: int, source: Generator) -> np.ndarray:
+def pair_by_pair(n: int, source: Generator) -> np.ndarray:
+    """n standard normal numbers in float64; the second of an unfinished pair waits."""
     values: list[float] = []
     with source.lock:
         if n and source.next_normal is not None:

@@ -16,26 +16,34 @@ import numpy as np
 
 from descent import autograd
 from descent.autograd import TensorBase
-from descent.dtypes import dtype, from_numpy_dtype, to_dtype
-from descent.tensor import inplace, printing, shaping
+from descent.dtypes import dtype, from_numpy_dtype
+from descent.tensor import creating, inplace, printing, shaping
 from descent.tensor.activating import ActivatingMethods
 from descent.tensor.arranging import ArrangingMethods
 from descent.tensor.common import cast
 from descent.tensor.comparing import ComparingMethods
+from descent.tensor.conjugating import ConjugatingMethods
+from descent.tensor.converting import ConvertingMethods
 from descent.tensor.creating import CreatingMethods
+from descent.tensor.extremes import ExtremesMethods
 from descent.tensor.gathering import GatheringMethods
 from descent.tensor.indexing import IndexingMethods
 from descent.tensor.joining import JoiningMethods
+from descent.tensor.measuring import MeasuringMethods
 from descent.tensor.pointwise import PointwiseMethods
 from descent.tensor.probability import ProbabilityMethods
 from descent.tensor.products import ProductMethods
 from descent.tensor.randomness import RandomMethods
 from descent.tensor.reducing import ReducingMethods
+from descent.tensor.rounding import RoundingMethods
+from descent.tensor.scanning import ScanningMethods
 from descent.tensor.scattering import ScatteringMethods
 from descent.tensor.searching import SearchingMethods
 from descent.tensor.shaping import ShapingMethods
 from descent.tensor.size import Size, device
 from descent.tensor.slicing import SlicingMethods
+from descent.tensor.sorting import SortingMethods
+from descent.tensor.special import SpecialMethods
 
 __all__ = ["Tensor"]
 
@@ -43,8 +51,15 @@ __all__ = ["Tensor"]
 class Tensor(
     PointwiseMethods,
     ComparingMethods,
+    RoundingMethods,
+    SpecialMethods,
     ActivatingMethods,
+    ConjugatingMethods,
     ReducingMethods,
+    ExtremesMethods,
+    MeasuringMethods,
+    ScanningMethods,
+    SortingMethods,
     ShapingMethods,
     ArrangingMethods,
     JoiningMethods,
@@ -57,6 +72,7 @@ class Tensor(
     RandomMethods,
     ProductMethods,
     ProbabilityMethods,
+    ConvertingMethods,
     TensorBase,
 ):
     """An n-dimensional array of numbers of one dtype that can record what is done to it.
@@ -122,9 +138,6 @@ class Tensor(
 
     def is_floating_point(self) -> bool:
         return self.array.dtype.kind == "f"
-
-    def is_complex(self) -> bool:
-        return False
 
     def data_ptr(self) -> int:
         """The address of the first element."""
@@ -210,6 +223,7 @@ class Tensor(
         """
         if create_graph:
             raise RuntimeError("gradients of gradients are not available: kernels are first-order")
+        autograd.current_node(self)
         if not self.requires_grad:
             raise RuntimeError(
                 "this tensor does not require grad and has no grad_fn: "
@@ -231,102 +245,7 @@ class Tensor(
                 )
         autograd.backward(self, g, retain_graph=bool(retain_graph))
 
-    # -- to other types ----------------------------------------------------------------------
-
-    def item(self) -> Any:
-        """The one element as a Python number."""
-        if self.array.size != 1:
-            raise RuntimeError(
-                f"a Tensor with {self.array.size} elements cannot be converted to Scalar"
-            )
-        return self.array.item()
-
-    def tolist(self) -> Any:
-        """Nested Python lists."""
-        return self.array.tolist()
-
-    def numpy(self, *, force: bool = False) -> np.ndarray:
-        """The array itself, sharing memory.
-
-        Raises:
-            RuntimeError: when it requires a gradient (use `.detach().numpy()`).
-        """
-        if self.requires_grad and not force:
-            raise RuntimeError(
-                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
-            )
-        return self.array
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.numpy(), dtype=dtype, copy=copy)
-
-    def __dlpack__(self, **kwargs: Any) -> Any:
-        return self.numpy().__dlpack__(**kwargs)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return self.array.__dlpack_device__()
-
-    def to(self, *args: Any, dtype: Any = None, copy: bool = False, **kwargs: Any) -> Tensor:
-        """Another dtype (or that of another tensor); the only device is the CPU."""
-        for a in (*args, kwargs.get("device")):
-            if isinstance(a, TensorBase):
-                dtype = from_numpy_dtype(a.array.dtype)
-            elif isinstance(a, (str, device)):
-                device(a)
-            elif a is not None and not isinstance(a, bool):
-                dtype = a
-        y = self if dtype is None else cast(self, to_dtype(dtype).np)
-        return y.clone() if copy and y is self else y
-
-    def type(self, dtype: Any = None) -> Any:
-        """The type's name, or this tensor in another dtype."""
-        if dtype is None:
-            names = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int"}
-            return f"torch.{names.get(self.dtype.name, self.dtype.name.capitalize())}Tensor"
-        return self.to(dtype)
-
-    def type_as(self, other: Tensor) -> Tensor:
-        return self.to(other.dtype)
-
-    def float(self) -> Tensor:
-        return cast(self, np.dtype(np.float32))
-
-    def double(self) -> Tensor:
-        return cast(self, np.dtype(np.float64))
-
-    def half(self) -> Tensor:
-        return cast(self, np.dtype(np.float16))
-
-    def long(self) -> Tensor:
-        return cast(self, np.dtype(np.int64))
-
-    def int(self) -> Tensor:
-        return cast(self, np.dtype(np.int32))
-
-    def bool(self) -> Tensor:
-        return cast(self, np.dtype(np.bool_))
-
-    def cpu(self) -> Tensor:
-        return self
-
-    def __float__(self) -> Any:
-        return float(self.item())
-
-    def __int__(self) -> Any:
-        return int(self.item())
-
-    def __index__(self) -> Any:
-        if self.array.dtype.kind not in "iub":
-            raise TypeError("only integer tensors of a single element can be converted to an index")
-        return int(self.item())
-
-    def __bool__(self) -> Any:
-        if self.array.size != 1:
-            raise RuntimeError(
-                f"Boolean value of Tensor with {self.array.size} values is ambiguous: "
-                "use .any() or .all()"
-            )
-        return bool(self.array.item())
+    # -- as a container -----------------------------------------------------------------------
 
     def __len__(self) -> Any:
         if not self.array.ndim:
@@ -353,9 +272,6 @@ class Tensor(
 
     # -- in place ----------------------------------------------------------------------------
 
-    def __pos__(self) -> Tensor:
-        return self
-
     def copy_(self, src: Any) -> Tensor:
         """Write `src` (broadcast, cast) into this tensor's memory."""
         y = shaping.expand(cast(src, self.array.dtype), self.array.shape)
@@ -365,9 +281,8 @@ class Tensor(
         return self.fill_(0)
 
     def fill_(self, value: Any) -> Tensor:
-        """Set every element to one number."""
-        number = np.asarray(getattr(value, "array", value), self.array.dtype)
-        return inplace.assign(self, Tensor(np.broadcast_to(number, self.array.shape)), fresh=True)
+        """Set every element to one number (or to that of a 0-d tensor)."""
+        return self.copy_(creating.filling(self, value))
 
 
 class _Handle:

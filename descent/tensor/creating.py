@@ -13,7 +13,8 @@ from descent.tensor.shaping import sizes
 from descent.tensor.size import device as device_class
 
 __all__ = [
-    "CreatingMethods", "as_tensor", "asarray", "empty", "empty_like", "empty_strided",
+    "CreatingMethods", "as_tensor", "asarray", "empty", "empty_like", "empty_permuted",
+    "empty_strided", "fill", "filling",
     "from_dlpack", "from_numpy", "frombuffer", "full", "full_like", "is_tensor", "made", "ones",
     "ones_like", "scalar_tensor", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
@@ -281,6 +282,37 @@ def full_like(
     """One number in the shape (and dtype) of `input`."""
     value = fill_value.array if isinstance(fill_value, TensorBase) else fill_value
     return made(np.full(input.array.shape, value, like(input, dtype)), requires_grad)
+
+
+def filling(t: Any, value: Any) -> Any:
+    """One number, in the dtype of `t`, as a 0-d tensor.
+
+    Raises:
+        RuntimeError: for a tensor with axes.
+    """
+    if isinstance(value, TensorBase):
+        if value.array.ndim:
+            raise RuntimeError(
+                "fill_ only supports 0-dimension value tensor but got tensor with "
+                f"{value.array.ndim} dimensions."
+            )
+        return value
+    return wrap(np.asarray(value, t.array.dtype))
+
+
+def fill(input: Any, value: Any) -> Any:
+    """A copy of `input` with every element set to one number."""
+    y = empty_like(input)
+    if input.requires_grad:  # part of the history all the same, with gradient 0
+        y = input.clone()
+    return y.copy_(filling(input, value))
+
+
+def empty_permuted(size: Any, physical_layout: Any, *, dtype: Any = None, **options: Any) -> Any:
+    """Uninitialised numbers of a shape, whose axes lie in memory in the given order."""
+    order = tuple(physical_layout)
+    block = np.empty(tuple(size[d] for d in order), chosen(dtype))
+    return made(block.transpose(np.argsort(order)), options.get("requires_grad", False))
 
 
 class CreatingMethods:

@@ -16,7 +16,7 @@ from descent.tensor.shaping import broadcast_tensors, expand, reshape
 __all__ = [
     "GatheringMethods", "argwhere", "gather", "index_add", "index_copy", "index_fill",
     "index_put", "index_select", "masked_scatter", "masked_select", "nonzero", "put", "scatter",
-    "scatter_add", "take", "take_along_dim",
+    "scatter_add", "take", "take_along_dim", "unravel_index",
 ]  # fmt: skip
 
 
@@ -56,6 +56,8 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
 def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
     """y[i, j] = input[index[i, j], j] for dim 0, and so on for the other axes."""
     at = axis(dim, input.array.ndim)
+    if not index.array.size:
+        return reshape(getitem(reshape(input, -1), slice(0, 0)), index.array.shape)
     x, i = _lifted(input, index)
     _check_index_shape("gather", x, at, i)
     where = _checked("gather", i, x.array.shape[at])
@@ -168,7 +170,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
 
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     """Copy with the slices `index` of an axis filled with one number."""
-    flat = positions_of_rows("index_fill", input, dim, index)
+    flat = np.unique(positions_of_rows("index_fill", input, dim, index))
     number = cast(as_tensor(value, input.array.dtype), input.array.dtype)
     v = expand(number, flat.shape)
     return watch(apply(gathers.index_fill, input, v, positions=flat), index)
@@ -213,8 +215,10 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     i[at] = 1
     shape = list(np.broadcast_shapes(x, i))
     wide_x = expand(input, *shape[:at], keep_x, *shape[at + 1 :])
-    wide_i = expand(indices, *shape[:at], keep_i, *shape[at + 1 :])
-    return gather(wide_x, at, wide_i)
+    a = indices.array
+    from_front = wrap(np.where(a < 0, a + keep_x, a))  # negative positions count from the end
+    wide_i = expand(from_front, *shape[:at], keep_i, *shape[at + 1 :])
+    return watch(gather(wide_x, at, wide_i), indices)
 
 
 def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
@@ -260,6 +264,15 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
         a = input.array if input.array.ndim else input.array.reshape(1)
         return tuple(wrap(i) for i in np.nonzero(a))
     return argwhere(input)
+
+
+def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
+    """Flat positions in an array of this shape as one position for each axis."""
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    try:
+        return tuple(wrap(np.asarray(i)) for i in np.unravel_index(indices.array, shape))
+    except ValueError as error:
+        raise ValueError(f"unravel_index(): {error}") from None
 
 
 def argwhere(input: Any) -> Any:

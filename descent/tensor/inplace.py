@@ -32,7 +32,7 @@ class _CopyThrough:
         window = kept
         for op, meta in views:
             window = op.forward((window,), meta)[0][0]
-        if not np.may_share_memory(window, kept):
+        if window.size and not np.may_share_memory(window, kept):
             raise RuntimeError("an in-place change through a view can't be differentiated: clone()")
         value = window.copy()
         window[...] = 0

@@ -216,20 +216,42 @@ class RandomMethods:
         a = self.array
         return _filled(self, random.exponential(a.shape, lambd, a.dtype, generator))
 
+    def log_normal_(self, mean: float = 1.0, std: float = 2.0, *, generator: Any = None) -> Any:
+        """exp of normal numbers into this tensor's memory."""
+        a = self.array
+        return _filled(self, random.log_normal(a.shape, mean, std, a.dtype, generator))
+
+    def geometric_(self, p: float, *, generator: Any = None) -> Any:
+        """The number of trials until the first success into this tensor's memory."""
+        return _filled(self, random.geometric(self.array.shape, p, self.array.dtype, generator))
+
+    def cauchy_(self, median: float = 0.0, sigma: float = 1.0, *, generator: Any = None) -> Any:
+        """Cauchy numbers into this tensor's memory."""
+        a = self.array
+        return _filled(self, random.cauchy(a.shape, median, sigma, a.dtype, generator))
+
     def random_(self, *bounds: int, generator: Any = None, **named: Any) -> Any:
         """Integers from ≤ i < to into this tensor's memory; without bounds, all the dtype holds."""
         a = self.array
-        low, high = _ends(bounds, named, a.dtype)
+        if not bounds and not named:
+            return _filled(self, _whole_range(a.shape, a.dtype, generator))
+        if len(bounds) < 2:
+            bounds = (named.get("from", 0), *(bounds or (named.get("to"),)))
+        low, high = bounds
+        if high is None:
+            high = _span(a.dtype)
         return _filled(self, random.randint(low, high, a.shape, a.dtype, generator))
 
 
-def _ends(bounds: tuple[int, ...], named: dict[str, Any], kind: np.dtype) -> tuple[int, int]:
-    """from and to: `random_(to)`, `random_(from, to)`, or by name; else the dtype's range."""
-    if len(bounds) == 1:
-        bounds = (named.get("from", 0), *bounds)
-    low = bounds[0] if bounds else named.get("from", 0)
-    if len(bounds) == 2 or "to" in named:
-        return int(low), int(bounds[1] if bounds else named["to"])
-    if kind.kind == "f":
-        return int(low), (1 << np.finfo(kind).nmant + 1) + 1
-    return int(low), 2 if kind.kind == "b" else min(int(np.iinfo(kind).max) + 1, (1 << 63) - 1)
+def _whole_range(shape: tuple[int, ...], kind: np.dtype, generator: Any) -> np.ndarray:
+    """Integers from 0 to the largest that the dtype represents exactly, by one word or two each."""
+    source, n = generator or random.default_generator, int(np.prod(shape, dtype=int))
+    words = source.random64(n) if kind.itemsize == 8 else source.random32(n)
+    return (words % words.dtype.type(_span(kind))).astype(kind).reshape(shape)
+
+
+def _span(kind: np.dtype) -> int:
+    """How many integers from 0 on a dtype represents exactly."""
+    if kind.kind == "b":
+        return 2
+    return (1 << np.finfo(kind).nmant + 1 if kind.kind == "f" else int(np.iinfo(kind).max)) + 1

@@ -13,7 +13,7 @@ from descent.dtypes import get_default_dtype, to_dtype
 from descent.tensor.creating import chosen, made
 from descent.tensor.gathering import index_select
 from descent.tensor.joining import cat, stack
-from descent.tensor.shaping import expand, reshape, transpose
+from descent.tensor.shaping import expand, reshape
 
 __all__ = [
     "arange", "block_diag", "cartesian_prod", "combinations", "eye", "linspace", "logspace",
@@ -148,7 +148,6 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     for d, t in enumerate(given):
         grids.append(expand(reshape(t, (1,) * d + (-1,) + (1,) * (len(given) - d - 1)), shape))
     if swap:
-        grids = [transpose(g, 0, 1) for g in grids]
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 

@@ -15,8 +15,8 @@ from descent.tensor.common import axes, axis
 __all__ = [
     "ShapingMethods", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "clone",
     "contiguous", "expand", "expand_as", "flatten", "infer", "movedim", "permute", "ravel",
-    "reshape", "reshape_as", "sizes", "squeeze", "swapaxes", "t", "transpose", "unflatten",
-    "unsqueeze", "view", "view_as",
+    "reshape", "reshape_as", "sizes", "squeeze", "sum_to_size", "swapaxes", "t", "transpose",
+    "unflatten", "unsqueeze", "view", "view_as",
 ]  # fmt: skip
 
 
@@ -251,6 +251,19 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     return tuple(expand(x, shape) for x in given)
 
 
+def sum_to_size(input: Any, *size: Any) -> Any:
+    """Sum over the axes along which `size` would have been broadcast to this shape."""
+    wanted, given = sizes(size), input.array.shape
+    lead = len(given) - len(wanted)
+    if lead < 0 or any(n not in (1, m) for n, m in zip(wanted, given[lead:])):
+        raise RuntimeError(
+            f"size {list(wanted)} is not expandable to size {list(given)}: sum_to_size() undoes "
+            "an expansion"
+        )
+    over = (*range(lead), *(i + lead for i, n in enumerate(wanted) if n != given[i + lead]))
+    return reshape(input.sum(over, keepdim=True), wanted) if over else input
+
+
 def clone(input: Any, *, memory_format: Any = None) -> Any:
     """A copy with history."""
     return apply(movement.clone, input)
@@ -272,7 +285,7 @@ class ShapingMethods:
     swapaxes = swapdims = swapaxes
     squeeze, unsqueeze, flatten, unflatten, ravel = squeeze, unsqueeze, flatten, unflatten, ravel
     expand, expand_as, broadcast_to = expand, expand_as, broadcast_to
-    clone, contiguous = clone, contiguous
+    clone, contiguous, sum_to_size = clone, contiguous, sum_to_size
 
     @property
     def T(self) -> Any:

@@ -1,11 +1,14 @@
-"""`Size`, the shape of a tensor (a tuple that prints and slices as PyTorch's), and `device`."""
+"""`Size`, the shape of a tensor (a tuple that prints as PyTorch's), `device`, memory formats."""
 
 from __future__ import annotations
 
 from math import prod
 from typing import Any
 
-__all__ = ["Size", "device"]
+__all__ = [
+    "Size", "channels_last", "channels_last_3d", "contiguous_format", "device", "layout",
+    "memory_format", "preserve_format", "strided",
+]  # fmt: skip
 
 
 class Size(tuple):
@@ -52,3 +55,29 @@ class device:
 
     def __repr__(self) -> str:
         return "device(type='cpu')"
+
+
+class _Name:
+    """A constant that prints as PyTorch's."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+
+class memory_format(_Name):
+    """An order of the axes in memory; a wish that is accepted and has no effect on the numbers."""
+
+
+class layout(_Name):
+    """How elements are stored; here always by strides."""
+
+
+contiguous_format, preserve_format = (
+    memory_format("contiguous_format"),
+    memory_format("preserve_format"),
+)
+channels_last, channels_last_3d = memory_format("channels_last"), memory_format("channels_last_3d")
+strided = layout("strided")
