@@ -64,7 +64,8 @@ def _kernel_cache() -> str:
 def _compiled_helper(fn: Callable[..., Any]) -> Callable[..., Any]:
     import numba
 
-    return _in_our_cache(lambda cache: numba.njit(_with_compiled_globals(fn), cache=cache))
+    copy = _with_compiled_globals(fn)
+    return _in_our_cache(lambda cache: numba.njit(copy, cache=cache, error_model="numpy"))
 
 
 def _with_compiled_globals(fn: Callable[..., Any], **extra: Any) -> Callable[..., Any]:
@@ -120,7 +121,13 @@ class Kernel:
 
         fn = _with_compiled_globals(self.py, prange=numba.prange)
         return _in_our_cache(
-            lambda cache: numba.njit(fn, parallel=self.parallel, cache=cache, nogil=True)
+            lambda cache: numba.njit(
+                fn,
+                parallel=self.parallel,
+                cache=cache,
+                nogil=True,
+                error_model="numpy",  # x / 0 is inf, as in the other forms, not an exception
+            )
         )
 
     def __call__(self, *args: Any) -> Any:

@@ -70,7 +70,7 @@ class Elementwise:
     visible = 1
     outputs = ("y",)
 
-    def __init__(self, fn: Callable[..., Any], *, out: Any = None) -> None:
+    def __init__(self, fn: Callable[..., Any], *, out: Any = None, opaque: bool = False) -> None:
         self.scalar = fn
         self.arrays: Callable[..., Any] = fn
         self.tuned_form: tuple[Callable[..., Any], Callable[..., bool]] | None = None
@@ -82,6 +82,7 @@ class Elementwise:
         self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
         self.out_dtype = np.dtype(out) if out is not None else None
         self.derivatives: dict[str, Derivative] = {}
+        self.opaque = opaque
 
     def numpy(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         """Decorator: the whole-array form, when the scalar function has branches."""
@@ -143,7 +144,7 @@ class Elementwise:
             if not need:
                 grads.append(None)
                 continue
-            d = self.derivatives[name]
+            d = self._derivative(name)
             g = np.asarray(d.arrays(*[known[n] for n in d.names]))
             if g.dtype != dtype:
                 g = g.astype(dtype)
@@ -152,6 +153,14 @@ class Elementwise:
             grads.append(sum_to(g, shape))
         return grads
 
+    def _derivative(self, name: str) -> Derivative:
+        if name in self.derivatives:
+            return self.derivatives[name]
+        raise RuntimeError(
+            f"the derivative of {self.name} with respect to {name} is not implemented; "
+            f"detach() that input first"
+        )
+
     def explain(
         self,
         arrays: Sequence[Array],
@@ -159,13 +168,17 @@ class Elementwise:
         meta: dict[str, Any],
         output: int = 0,
     ) -> Value:
-        """The scalar graph of `y[index]`: the scalar function on labelled `Value`s."""
+        """The scalar graph of `y[index]`: the scalar function on labelled `Value`s.
+
+        An op without derivatives, or an opaque one (which looks at the bits of its numbers),
+        has no chain rule to show: its graph is the number alone.
+        """
         shape = np.broadcast_shapes(*(a.shape for a in arrays))
         values: list[Any] = []
         for name, a in zip(self.inputs, arrays):
             flat = int(np.broadcast_to(np.arange(a.size).reshape(a.shape), shape)[tuple(index)])
             number = a.reshape(-1)[flat]
-            if a.dtype.kind == "f":
+            if a.dtype.kind == "f" and self.derivatives and not self.opaque:
                 number = Value(float(number), label=subscript(name, flat, a.shape))
             values.append(number)
         metas = [meta.get(m, self.defaults[m]) for m in self.metas]
@@ -174,9 +187,25 @@ class Elementwise:
 
     def run_compiled(self, arrays: Sequence[Array], meta: dict[str, Any]) -> Array:
         """The compiled rung (or the scalar function under `DESCENT_COMPILE=0`)."""
+        if not compiling():
+            return self.run_python(arrays, meta)
         metas = [meta.get(m, self.defaults[m]) for m in self.metas]
-        fn = self.compiled if compiling() else np.vectorize(self.scalar)
-        return np.asarray(fn(*arrays, *metas))
+        y = np.asarray(self.compiled(*arrays, *metas))
+        return y.astype(self._result_dtype(arrays), copy=False)
+
+    def run_python(self, arrays: Sequence[Array], meta: dict[str, Any]) -> Array:
+        """The scalar function as written, element by element: the oracle of the other rungs."""
+        metas = [meta.get(m, self.defaults[m]) for m in self.metas]
+        spread = np.broadcast_arrays(*arrays)
+        y = np.empty(spread[0].shape, self._result_dtype(arrays))
+        with np.errstate(all="ignore"):
+            for at in np.ndindex(y.shape):
+                y[at] = self.scalar(*(a[at] for a in spread), *metas)
+        return y
+
+    def _result_dtype(self, arrays: Sequence[Array]) -> np.dtype:
+        numbers = [a for a in arrays if a.dtype.kind != "b"]  # a condition has no say
+        return self.out_dtype or np.result_type(*(numbers or arrays))
 
     def source(self) -> str:
         """The scalar function and its derivatives as written."""
@@ -187,8 +216,13 @@ class Elementwise:
         return f"<elementwise op {self.name}({', '.join(self.inputs + self.metas)})>"
 
 
-def elementwise(fn: Any = None, *, out: Any = None) -> Any:
-    """Decorator: declare an elementwise op; `out` fixes the dtype of the result (comparisons)."""
+def elementwise(fn: Any = None, *, out: Any = None, opaque: bool = False) -> Any:
+    """Decorator: declare an elementwise op.
+
+    Args:
+        out: the dtype of the result (comparisons).
+        opaque: it cannot be run on `Value`s.
+    """
     if fn is None:
-        return lambda f: Elementwise(f, out=out)
-    return Elementwise(fn, out=out)
+        return lambda f: Elementwise(f, out=out, opaque=opaque)
+    return Elementwise(fn, out=out, opaque=opaque)

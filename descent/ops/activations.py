@@ -1,6 +1,6 @@
-"""Activations: the bends between the layers.
+"""Smooth activations: σ(x), and x or its bend weighted by something like a probability.
 
-Derivatives at kinks are PyTorch's: relu′(0) = 0. NumPy rungs work in place on their own result.
+NumPy rungs work in place on their own result. The ones with corners are in `rectifiers`.
 """
 
 from __future__ import annotations
@@ -12,54 +12,12 @@ import numpy as np
 from descent.op import elementwise
 from descent.ops.special import erf_arrays, erf_scalar
 
-__all__ = ["gelu", "gelu_tanh", "leaky_relu", "relu", "sigmoid", "silu"]
+__all__ = ["elu", "gelu", "gelu_tanh", "logsigmoid", "mish", "sigmoid", "silu", "softplus"]
 
 SQRT_HALF = math.sqrt(0.5)
 INV_SQRT_2PI = 1.0 / math.sqrt(2.0 * math.pi)
 SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 CUBE = 0.044715
-
-
-@elementwise
-def relu(x):
-    """max(x, 0). Nair & Hinton 2010."""
-    return 0 * x if x < 0 else x
-
-
-@relu.numpy
-def _(x):
-    return np.maximum(x, 0)
-
-
-@relu.grad
-def _(y, dy):
-    return dy if y > 0 else 0 * dy
-
-
-@relu.derivatives["x"].numpy
-def _(y, dy):
-    return np.where(y > 0, dy, 0)
-
-
-@elementwise
-def leaky_relu(x, slope=0.01):
-    """x where x > 0, else slope · x. Maas et al. 2013."""
-    return x if x > 0 else slope * x
-
-
-@leaky_relu.numpy
-def _(x, slope):
-    return np.where(x > 0, x, slope * x)
-
-
-@leaky_relu.grad
-def _(x, dy, slope):
-    return dy if x > 0 else slope * dy
-
-
-@leaky_relu.derivatives["x"].numpy
-def _(x, dy, slope):
-    return np.where(x > 0, dy, slope * dy)
 
 
 @elementwise
@@ -192,3 +150,76 @@ def _(x, dy):
     g *= 0.5
     g *= dy
     return g
+
+
+@elementwise
+def softplus(x, beta=1.0, threshold=20.0):
+    """ln(1 + e^(βx)) / β, a smooth relu; x itself where βx exceeds the threshold."""
+    return x if x * beta > threshold else np.log1p(np.exp(x * beta)) / beta
+
+
+@softplus.numpy
+def _(x, beta, threshold):
+    return np.where(x * beta > threshold, x, np.log1p(np.exp(x * beta)) / beta)
+
+
+@softplus.grad
+def _(x, dy, beta, threshold):
+    return dy if x * beta > threshold else dy / (1 + np.exp(-x * beta))
+
+
+@softplus.derivatives["x"].numpy
+def _(x, dy, beta, threshold):
+    return np.where(x * beta > threshold, dy, dy / (1 + np.exp(-x * beta)))
+
+
+@elementwise
+def logsigmoid(x):
+    """ln σ(x) = min(x, 0) − ln(1 + e^−|x|)."""
+    return (x if x < 0 else 0 * x) - np.log1p(np.exp(-abs(x)))
+
+
+@logsigmoid.numpy
+def _(x):
+    return np.minimum(x, 0) - np.log1p(np.exp(-abs(x)))
+
+
+@logsigmoid.grad
+def _(x, dy):
+    return dy / (1 + np.exp(x))
+
+
+@elementwise
+def mish(x):
+    """x · tanh(ln(1 + eˣ)). arXiv:1908.08681."""
+    return x * np.tanh(np.log1p(np.exp(x)))
+
+
+@mish.grad
+def _(x, dy):
+    t = np.tanh(np.log1p(np.exp(x)))
+    return dy * (t + x * (1 - t * t) / (1 + np.exp(-x)))
+
+
+@elementwise
+def elu(x, alpha=1.0, scale=1.0, input_scale=1.0):
+    """scale · (x where x > 0, else α(e^(x · input_scale) − 1)). arXiv:1511.07289."""
+    return scale * x if x > 0 else scale * alpha * np.expm1(x * input_scale)
+
+
+@elu.numpy
+def _(x, alpha, scale, input_scale):
+    return np.where(x > 0, scale * x, scale * alpha * np.expm1(x * input_scale))
+
+
+@elu.grad
+def _(x, dy, alpha, scale, input_scale):
+    if x > 0:
+        return dy * scale
+    return dy * (scale * alpha * input_scale) * np.exp(x * input_scale)
+
+
+@elu.derivatives["x"].numpy
+def _(x, dy, alpha, scale, input_scale):
+    bent = dy * (scale * alpha * input_scale) * np.exp(x * input_scale)
+    return np.where(x > 0, dy * scale, bent)

@@ -10,7 +10,8 @@ import numpy as np
 from descent.op import elementwise
 
 __all__ = [
-    "absolute", "add", "div", "mul", "neg", "pow_", "power", "reciprocal", "square", "sub",
+    "absolute", "add", "addcdiv", "angle", "div", "lerp", "mul", "neg", "pow_", "power", "reciprocal",
+    "square", "sub",
 ]  # fmt: skip
 
 
@@ -170,3 +171,67 @@ def _(a, b, y, dy):
 @pow_.derivatives["b"].numpy
 def _(a, b, y, dy):
     return np.where((a == 0) & (b >= 0), 0, dy * y * np.log(a))
+
+
+@elementwise
+def lerp(a, b, weight):
+    """a + weight · (b − a), computed from the nearer end. Linear interpolation."""
+    return a + weight * (b - a) if abs(weight) < 0.5 else b - (b - a) * (1 - weight)
+
+
+@lerp.numpy
+def _(a, b, weight):
+    d = b - a
+    return np.where(abs(weight) < 0.5, a + weight * d, b - d * (1 - weight))
+
+
+@lerp.grad("a")
+def _(weight, dy):
+    return dy * (1 - weight)
+
+
+@lerp.grad("b")
+def _(weight, dy):
+    return dy * weight
+
+
+@lerp.grad("weight")
+def _(a, b, dy):
+    return dy * (b - a)
+
+
+@elementwise
+def addcdiv(x, a, b, value=1.0):
+    """x + value · a / b."""
+    return x + value * (a / b)
+
+
+@addcdiv.grad("x")
+def _(dy):
+    return dy
+
+
+@addcdiv.grad("a")
+def _(b, dy, value):
+    return dy * (value / b)
+
+
+@addcdiv.grad("b")
+def _(a, b, dy, value):
+    return -dy * (value * a / (b * b))
+
+
+@elementwise
+def angle(x):
+    """The angle of a real number in the complex plane: π below zero, else 0."""
+    return np.pi if x < 0 else x if x != x else 0.0
+
+
+@angle.numpy
+def _(x):
+    return np.where(x < 0, x.dtype.type(np.pi), np.where(x != x, x, x.dtype.type(0)))
+
+
+@angle.grad
+def _(dy):
+    return 0 * dy

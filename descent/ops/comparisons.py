@@ -1,10 +1,4 @@
-"""Comparing and choosing, element by element.
-
-Comparisons give booleans. The larger, the smaller and the clamped value pass the gradient to the
-operand that was taken; maximum and minimum share a tie half-half, a value at a clamp's bound keeps
-its gradient (PyTorch's conventions). NaN is neither larger nor smaller: it comes out of every
-choice except fmax and fmin.
-"""
+"""Comparing, element by element; the results are booleans and have no derivative."""
 
 from __future__ import annotations
 
@@ -13,8 +7,8 @@ import numpy as np
 from descent.op import elementwise
 
 __all__ = [
-    "clamp", "clamp_max", "clamp_min", "eq", "fmax", "fmin", "ge", "gt", "isfinite", "isinf",
-    "isnan", "le", "lt", "maximum", "minimum", "ne", "where",
+    "eq", "ge", "gt", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "le", "lt",
+    "ne", "signbit",
 ]  # fmt: skip
 
 
@@ -72,240 +66,37 @@ def isfinite(x):
     return abs(x) < np.inf
 
 
-@elementwise
-def where(condition, a, b):
-    """a where the condition holds, else b."""
-    return a if condition else b
+@elementwise(out=bool)
+def isposinf(x):
+    """Is it +∞?"""
+    return x == np.inf
 
 
-where.numpy(np.where)
+@elementwise(out=bool)
+def isneginf(x):
+    """Is it −∞?"""
+    return x == -np.inf
 
 
-@where.grad("a")
-def _(condition, dy):
-    return dy if condition else 0 * dy
+@elementwise(out=bool)
+def signbit(x):
+    """Is the sign negative (−0.0 included)?"""
+    return x < 0 or (x == 0 and 1 / x < 0)
 
 
-@where.derivatives["a"].numpy
-def _(condition, dy):
-    return np.where(condition, dy, 0)
+signbit.numpy(np.signbit)
 
 
-@where.grad("b")
-def _(condition, dy):
-    return 0 * dy if condition else dy
+@elementwise(out=bool)
+def isclose(a, b, rtol=1e-5, atol=1e-8, equal_nan=False):
+    """|a − b| ≤ atol + rtol · |b|, or equal infinities, or (if asked) both NaN."""
+    if a == b or (equal_nan and a != a and b != b):
+        return True
+    return abs(a) < np.inf and abs(b) < np.inf and abs(a - b) <= atol + abs(rtol * b)
 
 
-@where.derivatives["b"].numpy
-def _(condition, dy):
-    return np.where(condition, 0, dy)
-
-
-@elementwise
-def maximum(a, b):
-    """The larger of two; a tie is half of each."""
-    return a if a > b else b if b > a else a / 2 + b / 2
-
-
-@elementwise
-def minimum(a, b):
-    """The smaller of two; a tie is half of each."""
-    return a if a < b else b if b < a else a / 2 + b / 2
-
-
-@elementwise
-def fmax(a, b):
-    """The larger of two; a number beats NaN, a tie goes to the first."""
-    return a if a >= b or b != b else b
-
-
-@elementwise
-def fmin(a, b):
-    """The smaller of two; a number beats NaN, a tie goes to the first."""
-    return a if a <= b or b != b else b
-
-
-maximum.numpy(np.maximum)
-minimum.numpy(np.minimum)
-fmax.numpy(np.fmax)
-fmin.numpy(np.fmin)
-
-
-@maximum.grad("a")
-def _(a, b, dy):
-    return dy / 2 if a == b else 0 * dy if a < b else dy
-
-
-@maximum.derivatives["a"].numpy
-def _(a, b, dy):
-    return np.where(a == b, dy / 2, np.where(a < b, 0, dy))
-
-
-@maximum.grad("b")
-def _(a, b, dy):
-    return dy / 2 if a == b else 0 * dy if b < a else dy
-
-
-@maximum.derivatives["b"].numpy
-def _(a, b, dy):
-    return np.where(a == b, dy / 2, np.where(b < a, 0, dy))
-
-
-@minimum.grad("a")
-def _(a, b, dy):
-    return dy / 2 if a == b else 0 * dy if a > b else dy
-
-
-@minimum.derivatives["a"].numpy
-def _(a, b, dy):
-    return np.where(a == b, dy / 2, np.where(a > b, 0, dy))
-
-
-@minimum.grad("b")
-def _(a, b, dy):
-    return dy / 2 if a == b else 0 * dy if b > a else dy
-
-
-@minimum.derivatives["b"].numpy
-def _(a, b, dy):
-    return np.where(a == b, dy / 2, np.where(b > a, 0, dy))
-
-
-@fmax.grad("a")
-def _(a, b, dy):
-    return dy if a >= b or b != b else 0 * dy
-
-
-@fmax.derivatives["a"].numpy
-def _(a, b, dy):
-    return np.where((a >= b) | (b != b), dy, 0)
-
-
-@fmax.grad("b")
-def _(a, b, dy):
-    return 0 * dy if a >= b or b != b else dy
-
-
-@fmax.derivatives["b"].numpy
-def _(a, b, dy):
-    return np.where((a >= b) | (b != b), 0, dy)
-
-
-@fmin.grad("a")
-def _(a, b, dy):
-    return dy if a <= b or b != b else 0 * dy
-
-
-@fmin.derivatives["a"].numpy
-def _(a, b, dy):
-    return np.where((a <= b) | (b != b), dy, 0)
-
-
-@fmin.grad("b")
-def _(a, b, dy):
-    return 0 * dy if a <= b or b != b else dy
-
-
-@fmin.derivatives["b"].numpy
-def _(a, b, dy):
-    return np.where((a <= b) | (b != b), 0, dy)
-
-
-@elementwise
-def clamp_min(x, low):
-    """x, but at least `low`."""
-    return low if x < low or low != low else x
-
-
-clamp_min.numpy(np.maximum)
-
-
-@clamp_min.grad("x")
-def _(x, low, dy):
-    return dy if x >= low else 0 * dy
-
-
-@clamp_min.derivatives["x"].numpy
-def _(x, low, dy):
-    return np.where(x >= low, dy, 0)
-
-
-@clamp_min.grad("low")
-def _(x, low, dy):
-    return dy if x < low else 0 * dy
-
-
-@clamp_min.derivatives["low"].numpy
-def _(x, low, dy):
-    return np.where(x < low, dy, 0)
-
-
-@elementwise
-def clamp_max(x, high):
-    """x, but at most `high`."""
-    return high if x > high or high != high else x
-
-
-clamp_max.numpy(np.minimum)
-
-
-@clamp_max.grad("x")
-def _(x, high, dy):
-    return dy if x <= high else 0 * dy
-
-
-@clamp_max.derivatives["x"].numpy
-def _(x, high, dy):
-    return np.where(x <= high, dy, 0)
-
-
-@clamp_max.grad("high")
-def _(x, high, dy):
-    return dy if x > high else 0 * dy
-
-
-@clamp_max.derivatives["high"].numpy
-def _(x, high, dy):
-    return np.where(x > high, dy, 0)
-
-
-@elementwise
-def clamp(x, low, high):
-    """x brought into [low, high]; `high` where low > high."""
-    y = low if x < low or low != low else x
-    return high if y > high or high != high else y
-
-
-@clamp.numpy
-def _(x, low, high):
-    return np.minimum(np.maximum(x, low), high)
-
-
-@clamp.grad("x")
-def _(x, low, high, dy):
-    return dy if x >= low and x <= high else 0 * dy
-
-
-@clamp.derivatives["x"].numpy
-def _(x, low, high, dy):
-    return np.where((x >= low) & (x <= high), dy, 0)
-
-
-@clamp.grad("low")
-def _(x, low, high, dy):
-    return dy if low < high and x < low else 0 * dy
-
-
-@clamp.derivatives["low"].numpy
-def _(x, low, high, dy):
-    return np.where((low < high) & (x < low), dy, 0)
-
-
-@clamp.grad("high")
-def _(x, low, high, dy):
-    return dy if high < low or x > high else 0 * dy
-
-
-@clamp.derivatives["high"].numpy
-def _(x, low, high, dy):
-    return np.where((high < low) | (x > high), dy, 0)
+@isclose.numpy
+def _(a, b, rtol, atol, equal_nan):
+    near = np.isfinite(a) & np.isfinite(b) & (abs(a - b) <= atol + abs(rtol * b))
+    near |= a == b
+    return near | ((a != a) & (b != b)) if equal_nan else near

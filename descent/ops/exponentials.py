@@ -1,6 +1,6 @@
 """Exponentials, logarithms and roots, element by element, with NumPy's own forms.
 
-y = eˣ, 2ˣ, eˣ − 1,  ln x, log₂ x, log₁₀ x, ln(1 + x),  √x, 1/√x
+y = eˣ, 2ˣ, eˣ − 1,  ln x, log₂ x, log₁₀ x, ln(1 + x),  √x, 1/√x,  ln(eᵃ + eᵇ),  a ln b
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import numpy as np
 
 from descent.op import elementwise
 
-__all__ = ["exp", "exp2", "expm1", "log", "log10", "log1p", "log2", "rsqrt", "sqrt"]
+__all__ = [
+    "exp", "exp2", "expm1", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logit",
+    "rsqrt", "sqrt", "xlog1py", "xlogy",
+]  # fmt: skip
 
 LN2, LN10 = math.log(2.0), math.log(10.0)
 
@@ -113,3 +116,106 @@ def rsqrt(x):
 @rsqrt.grad
 def _(y, dy):
     return -0.5 * dy * y * y * y
+
+
+@elementwise
+def logit(x):
+    """ln(x / (1 − x)), the inverse of sigmoid."""
+    return np.log(x / (1 - x))
+
+
+@logit.grad
+def _(x, dy):
+    return dy / (x * (1 - x))
+
+
+@elementwise
+def logaddexp(a, b):
+    """ln(eᵃ + eᵇ) without overflow."""
+    if a == b and abs(a) == np.inf:
+        return a
+    return max(a, b) + np.log1p(np.exp(-abs(a - b)))
+
+
+@logaddexp.grad("a")
+def _(a, b, dy):
+    return dy / (1 + np.exp(b - a))
+
+
+@logaddexp.grad("b")
+def _(a, b, dy):
+    return dy / (1 + np.exp(a - b))
+
+
+@elementwise
+def logaddexp2(a, b):
+    """log₂(2ᵃ + 2ᵇ) without overflow."""
+    if a == b and abs(a) == np.inf:
+        return a
+    return max(a, b) + np.log1p(np.exp2(-abs(a - b))) / LN2
+
+
+@logaddexp2.grad("a")
+def _(a, b, dy):
+    return dy / (1 + np.exp2(b - a))
+
+
+@logaddexp2.grad("b")
+def _(a, b, dy):
+    return dy / (1 + np.exp2(a - b))
+
+
+logaddexp.numpy(np.logaddexp)
+logaddexp2.numpy(np.logaddexp2)
+
+
+@elementwise
+def xlogy(a, b):
+    """a · ln b, 0 where a is 0."""
+    return 0 * a if a == 0 and b == b else a * np.log(b)
+
+
+@xlogy.numpy
+def _(a, b):
+    return np.where((a == 0) & (b == b), 0, a * np.log(b))
+
+
+@xlogy.grad("a")
+def _(a, b, dy):
+    return 0 * dy if a == 0 and b <= 0 else dy * np.log(b)
+
+
+@xlogy.derivatives["a"].numpy
+def _(a, b, dy):
+    return np.where((a == 0) & (b <= 0), 0, dy * np.log(b))
+
+
+@xlogy.grad("b")
+def _(a, b, dy):
+    return dy * a / b
+
+
+@elementwise
+def xlog1py(a, b):
+    """a · ln(1 + b), 0 where a is 0."""
+    return 0 * a if a == 0 and b == b else a * np.log1p(b)
+
+
+@xlog1py.numpy
+def _(a, b):
+    return np.where((a == 0) & (b == b), 0, a * np.log1p(b))
+
+
+@xlog1py.grad("a")
+def _(a, b, dy):
+    return 0 * dy if a == 0 and b <= -1 else dy * np.log1p(b)
+
+
+@xlog1py.derivatives["a"].numpy
+def _(a, b, dy):
+    return np.where((a == 0) & (b <= -1), 0, dy * np.log1p(b))
+
+
+@xlog1py.grad("b")
+def _(a, b, dy):
+    return dy * a / (b + 1)

@@ -17,7 +17,9 @@ import numpy as np
 
 from descent.op import elementwise
 
-__all__ = ["erf", "erf_arrays", "erf_scalar", "erfc", "erfc_scalar"]
+__all__ = [
+    "erf", "erf_arrays", "erf_scalar", "erfc", "erfc_arrays", "erfc_scalar", "polynomial",
+]  # fmt: skip
 
 TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
 K = 2.5

@@ -5,7 +5,7 @@
 The names are NumPy's: on an object array of Values `np.exp(x)` calls `x.exp()` for each element,
 so a kernel written as plain loops over arrays also runs on Values and is differentiated by them.
 Derivatives at kinks follow PyTorch: relu′(0) = 0, |x|′(0) = 0, max and min share a tie half-half.
-Left out: floor, round, sign (their derivative is 0 everywhere it exists).
+Steps, remainders and functions of two variables are in `steps`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
 
 
 class Functions:
-    """Mixed into `Value`, which supplies `data`, `_unary(op, y, dy)` and `_binary(...)`."""
+    """Mixed into `Value`, which supplies `data`, `_unary(op, y, dy)` and `_choose(...)`."""
 
     __slots__ = ()
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from descent.scalar import ieee
 from descent.scalar.functions import Functions
+from descent.scalar.steps import Steps
 
 __all__ = ["Value", "topological_order"]
 
@@ -29,7 +30,7 @@ _NEVER = (str, bytes, bytearray, type(None), list, tuple, dict, set, frozenset, 
 _ADD, _SUB, _NEG = (1, 1), (1, -1), (-1,)  # shared: these derivatives are the same everywhere
 
 
-class Value(Functions):
+class Value(Functions, Steps):
     """A number in a computation graph, with micrograd's API.
 
     data     the number
@@ -144,6 +145,24 @@ class Value(Functions):
 
     def _unary(self, op: str, y: float, dy: float) -> Value:
         return _node(y, op, (self,), (dy,))
+
+    def _binary(self, op: str, other: Any, function: Callable[..., tuple]) -> Value:
+        """`function(a, b)` gives the value and its two derivatives."""
+        other = _promote(other, op)
+        if other is NotImplemented:
+            return NotImplemented
+        y, da, db = function(self.data, other.data)
+        return _node(y, op, (self, other), (da, db))
+
+    def __rmod__(self, other: Any) -> Value:
+        if (other := _promote(other, "%")) is NotImplemented:
+            return NotImplemented
+        return other % self
+
+    def __rfloordiv__(self, other: Any) -> Value:
+        if (other := _promote(other, "//")) is NotImplemented:
+            return NotImplemented
+        return other // self
 
     def _choose(self, op: str, other: Any, larger: bool) -> Value:
         node = _promote(other, op)

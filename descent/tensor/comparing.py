@@ -6,17 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from descent.autograd import TensorBase, apply, wrap
-from descent.ops import comparisons, logic
+from descent.autograd import TensorBase, apply, no_grad, wrap
+from descent.ops import choices, comparisons, logic, movement
 from descent.tensor.calling import binary, in_place, need_tensor, reflected, unary
 from descent.tensor.common import cast, operands
 
 __all__ = [
-    "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or",
-    "bitwise_right_shift", "bitwise_xor", "clamp", "clamp_max", "clamp_min", "clip", "eq", "fmax",
-    "fmin", "ge", "greater", "greater_equal", "gt", "isfinite", "isinf", "isnan", "le", "less",
-    "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "masked_fill",
-    "maximum", "minimum", "ne", "not_equal", "where",
+    "allclose", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or",
+    "bitwise_right_shift", "bitwise_xor", "clamp", "clamp_max", "clamp_min", "clip", "eq",
+    "equal", "fmax", "fmin", "ge", "greater", "greater_equal", "gt", "heaviside", "isclose",
+    "isfinite", "isinf", "isnan", "isneginf", "isposinf", "le", "less", "less_equal",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "masked_fill", "maximum",
+    "minimum", "nan_to_num", "ne", "not_equal", "signbit", "where",
 ]  # fmt: skip
 
 eq, ne = binary(comparisons.eq), binary(comparisons.ne)
@@ -26,9 +27,55 @@ not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
 
 isnan, isinf = unary(comparisons.isnan), unary(comparisons.isinf)
 isfinite = unary(comparisons.isfinite)
+isposinf, isneginf = unary(comparisons.isposinf), unary(comparisons.isneginf)
+signbit = unary(comparisons.signbit)
 
-maximum, minimum = binary(comparisons.maximum), binary(comparisons.minimum)
-fmax, fmin = binary(comparisons.fmax), binary(comparisons.fmin)
+maximum, minimum = binary(choices.maximum), binary(choices.minimum)
+fmax, fmin = binary(choices.fmax), binary(choices.fmin)
+
+
+def heaviside(input: Any, values: Any) -> Any:
+    """0 below zero, 1 above, `values` there; without a gradient."""
+    with no_grad():
+        return apply(choices.heaviside, *operands(input, values))
+
+
+def nan_to_num(
+    input: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Any:
+    """Replace NaN, +∞ and −∞ (by the largest and smallest finite number unless given)."""
+    dtype = need_tensor(input, "nan_to_num").array.dtype
+    if dtype.kind != "f":
+        return apply(movement.copy, input)
+    limits = np.finfo(dtype)
+    posinf = float(limits.max) if posinf is None else posinf
+    neginf = float(limits.min) if neginf is None else neginf
+    return apply(choices.nan_to_num, input, nan=nan or 0.0, posinf=posinf, neginf=neginf)
+
+
+def isclose(
+    input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Any:
+    """|input − other| ≤ atol + rtol · |other|, element by element."""
+    if input.array.dtype != other.array.dtype:
+        raise RuntimeError(f"{input.dtype.name} did not match {other.dtype.name}")
+    if rtol < 0 or atol < 0:
+        raise RuntimeError(f"rtol and atol must be at least 0, but found {rtol} and {atol}")
+    return apply(comparisons.isclose, input, other, rtol=rtol, atol=atol, equal_nan=equal_nan)
+
+
+def allclose(
+    input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> bool:
+    """Whether all elements are close; see `isclose`."""
+    return bool(isclose(input, other, rtol, atol, equal_nan).array.all())
+
+
+def equal(input: Any, other: Any) -> bool:
+    """Whether both have the same shape and the same elements."""
+    a, b = need_tensor(input, "equal").array, need_tensor(other, "equal", "other").array
+    return a.shape == b.shape and bool((a == b).all())
+
 
 logical_not = unary(logic.logical_not)
 logical_and, logical_or = binary(logic.logical_and), binary(logic.logical_or)
@@ -45,7 +92,7 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
             "where expected condition to be a boolean tensor, but got a tensor with dtype "
             f"{condition.dtype.name}; compare it, as in `where(x != 0, …)`"
         )
-    return apply(comparisons.where, condition, *operands(input, other))
+    return apply(choices.where, condition, *operands(input, other))
 
 
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
@@ -56,15 +103,13 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
         )
     dtype = input.array.dtype
     if not isinstance(value, TensorBase):
-        if dtype.kind in "iu" and int(value) != value:
-            raise RuntimeError(f"value {value!r} cannot be converted to type {dtype} exactly")
         value = wrap(np.asarray(value, dtype))
     elif value.array.ndim:
         raise RuntimeError(
             "masked_fill only supports a 0-dimensional value tensor, but got tensor with "
             f"{value.array.ndim} dimension(s); use where(mask, value, input)"
         )
-    return apply(comparisons.where, mask, cast(value, dtype), input)
+    return apply(choices.where, mask, cast(value, dtype), input)
 
 
 def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
@@ -76,11 +121,11 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
         return clamp_min(input, min)
     if min is None:
         return clamp_max(input, max)
-    return apply(comparisons.clamp, *operands(input, min, max))
+    return apply(choices.clamp, *operands(input, min, max))
 
 
 clip = clamp
-clamp_min, clamp_max = binary(comparisons.clamp_min), binary(comparisons.clamp_max)
+clamp_min, clamp_max = binary(choices.clamp_min), binary(choices.clamp_max)
 
 
 def _whole(function: Any) -> Any:
@@ -127,7 +172,10 @@ class ComparingMethods:
     not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
     __eq__, __ne__, __lt__, __le__, __gt__, __ge__ = map(_operator, (eq, ne, lt, le, gt, ge))
     __hash__ = object.__hash__
-    isnan, isinf, isfinite = isnan, isinf, isfinite
+    isnan, isinf, isfinite, isposinf, isneginf = isnan, isinf, isfinite, isposinf, isneginf
+    signbit, heaviside, nan_to_num = signbit, heaviside, nan_to_num
+    nan_to_num_ = in_place(nan_to_num)
+    isclose, allclose, equal = isclose, allclose, equal
     maximum, minimum, fmax, fmin = maximum, minimum, fmax, fmin
     clamp, clip, clamp_min, clamp_max = clamp, clamp, clamp_min, clamp_max
     clamp_, clip_ = in_place(clamp), in_place(clamp)

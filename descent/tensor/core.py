@@ -26,11 +26,9 @@ from descent.tensor.conjugating import ConjugatingMethods
 from descent.tensor.converting import ConvertingMethods
 from descent.tensor.creating import CreatingMethods
 from descent.tensor.extremes import ExtremesMethods
-from descent.tensor.extremes import ExtremesMethods
 from descent.tensor.gathering import GatheringMethods
 from descent.tensor.indexing import IndexingMethods
 from descent.tensor.joining import JoiningMethods
-from descent.tensor.measuring import MeasuringMethods
 from descent.tensor.measuring import MeasuringMethods
 from descent.tensor.pointwise import PointwiseMethods
 from descent.tensor.probability import ProbabilityMethods
@@ -39,13 +37,11 @@ from descent.tensor.randomness import RandomMethods
 from descent.tensor.reducing import ReducingMethods
 from descent.tensor.rounding import RoundingMethods
 from descent.tensor.scanning import ScanningMethods
-from descent.tensor.scanning import ScanningMethods
 from descent.tensor.scattering import ScatteringMethods
 from descent.tensor.searching import SearchingMethods
 from descent.tensor.shaping import ShapingMethods
 from descent.tensor.size import Size, device
 from descent.tensor.slicing import SlicingMethods
-from descent.tensor.sorting import SortingMethods
 from descent.tensor.sorting import SortingMethods
 from descent.tensor.special import SpecialMethods
 
@@ -60,10 +56,6 @@ class Tensor(
     ActivatingMethods,
     ConjugatingMethods,
     ReducingMethods,
-    ExtremesMethods,
-    MeasuringMethods,
-    ScanningMethods,
-    SortingMethods,
     ExtremesMethods,
     MeasuringMethods,
     ScanningMethods,

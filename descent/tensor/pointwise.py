@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from descent.autograd import TensorBase, apply
 from descent.dtypes import promote
-from descent.ops import activations, arithmetic, exponentials, special, trigonometry
+from descent.ops import activations, arithmetic, choices, exponentials, rounding, trigonometry
 from descent.tensor.calling import binary, in_place, need_tensor, reflected, unary
 from descent.tensor.common import cast, operands
 from descent.tensor.inplace import update
 
 __all__ = [
-    "abs", "absolute", "acos", "acosh", "add", "arccos", "arccosh", "arcsin",
-    "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2", "atanh", "cos",
-    "cosh", "div", "divide", "erf", "erfc", "exp", "exp2", "expm1", "hypot", "log", "log10",
-    "log1p", "log2", "mul", "multiply", "neg", "negative", "pow", "reciprocal", "rsqrt", "rsub",
+    "abs", "absolute", "acos", "acosh", "add", "addcdiv", "addcmul", "arccos", "arccosh",
+    "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2",
+    "atanh", "cos", "cosh", "deg2rad", "div", "divide", "exp", "exp2", "expm1", "float_power",
+    "hypot", "ldexp", "lerp", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logit",
+    "mul", "multiply", "neg", "negative", "pow", "rad2deg", "reciprocal", "rsqrt", "rsub",
     "sigmoid", "sin", "sinc", "sinh", "sqrt", "square", "sub", "subtract", "tan", "tanh",
-    "true_divide",
+    "true_divide", "xlogy",
 ]  # fmt: skip
 
 
@@ -35,7 +37,7 @@ def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     if alpha != 1:
         other = mul(other, alpha)
     a, b = operands(input, other)
-    if a.array.dtype.kind == "b":
+    if any(isinstance(x, TensorBase) and x.array.dtype.kind == "b" for x in (input, other)):
         raise RuntimeError(
             "Subtraction, the `-` operator, with a bool tensor is not supported: "
             "use the `^` or `logical_xor()` operator instead."
@@ -52,8 +54,23 @@ mul = binary(arithmetic.mul)
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
-    """input / other; integers divide to floats."""
-    return apply(arithmetic.div, *operands(input, other, floating=True))
+    """input / other; integers divide to floats unless rounded ("trunc" or "floor")."""
+    if rounding_mode is None:
+        return apply(arithmetic.div, *operands(input, other, floating=True))
+    if rounding_mode not in ("trunc", "floor"):
+        raise RuntimeError(
+            "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
+            f"'{rounding_mode}'"
+        )
+    op = rounding.div_trunc if rounding_mode == "trunc" else rounding.div_floor
+    return apply(op, *whole_divisor(*operands(input, other)))
+
+
+def whole_divisor(a: Any, b: Any) -> tuple[Any, Any]:
+    """The same operands; integers may not be divided by 0."""
+    if b.array.dtype.kind in "iub" and not b.array.all():
+        raise RuntimeError("ZeroDivisionError: an integer was divided by 0")
+    return a, b
 
 
 def true_divide(input: Any, other: Any) -> Any:
@@ -82,6 +99,56 @@ def pow(input: Any, exponent: Any) -> Any:
     if x.array.dtype.kind in "iu" and exponent < 0:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
     return apply(arithmetic.power, x, exponent=exponent)
+
+
+def float_power(input: Any, exponent: Any) -> Any:
+    """Power computed in float64."""
+    double = np.dtype(np.float64)
+    a, b = operands(input, exponent)
+    return apply(arithmetic.pow_, cast(a, double), cast(b, double))
+
+
+def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+    """input + value · tensor1 · tensor2."""
+    product = mul(tensor1, tensor2)
+    return add(input, product if value == 1 else mul(product, value))
+
+
+def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+    """input + value · tensor1 / tensor2."""
+    if tensor1.array.dtype.kind in "iub" and tensor2.array.dtype.kind in "iub":
+        raise RuntimeError(
+            "Integer division with addcdiv is no longer supported; convert an operand with .float()"
+        )
+    return apply(arithmetic.addcdiv, *operands(input, tensor1, tensor2), value=value)
+
+
+def lerp(input: Any, end: Any, weight: Any) -> Any:
+    """input + weight · (end − input)."""
+    return apply(arithmetic.lerp, *operands(input, end, weight, floating=True))
+
+
+def ldexp(input: Any, other: Any) -> Any:
+    """input · 2^other."""
+    return mul(input, pow(2.0, other))
+
+
+def deg2rad(input: Any) -> Any:
+    """Degrees to radians."""
+    return mul(need_tensor(input, "deg2rad"), math.pi / 180.0)
+
+
+def rad2deg(input: Any) -> Any:
+    """Radians to degrees."""
+    return mul(need_tensor(input, "rad2deg"), 180.0 / math.pi)
+
+
+def logit(input: Any, eps: float | None = None) -> Any:
+    """ln(x / (1 − x)); x is first brought into [eps, 1 − eps] when eps is given."""
+    (x,) = operands(need_tensor(input, "logit"), floating=True)
+    if eps is not None:
+        x = apply(choices.clamp, *operands(x, float(eps), 1.0 - eps))
+    return apply(exponentials.logit, x)
 
 
 abs = unary(arithmetic.absolute, name="abs")
@@ -114,10 +181,10 @@ sinc = unary(trigonometry.sinc, floating=True)
 atan2 = binary(trigonometry.atan2, floating=True)
 hypot = binary(trigonometry.hypot, floating=True)
 
+logaddexp = binary(exponentials.logaddexp, floating=True)
+logaddexp2 = binary(exponentials.logaddexp2, floating=True)
+xlogy = binary(exponentials.xlogy, floating=True)
 sigmoid = unary(activations.sigmoid, floating=True)
-erf = unary(special.erf, floating=True)
-erfc = unary(special.erfc, floating=True)
-
 absolute, negative, multiply, subtract, divide = abs, neg, mul, sub, div
 arcsin, arccos, arctan, arctan2 = asin, acos, atan, atan2
 arcsinh, arccosh, arctanh = asinh, acosh, atanh
@@ -133,7 +200,8 @@ class PointwiseMethods:
     __add__ = __radd__ = add
     __sub__, __mul__, __rmul__, __truediv__ = sub, mul, mul, div
     __pow__, __neg__, __abs__ = pow, neg, abs
-    __rsub__, __rtruediv__, __rpow__ = reflected(sub), reflected(div), reflected(pow)
+    __rsub__, __rpow__ = reflected(sub), reflected(pow)
+    __rtruediv__ = __rdiv__ = reflected(div)
 
     abs = absolute = abs
     square, reciprocal, sqrt, rsqrt = square, reciprocal, sqrt, rsqrt
@@ -141,7 +209,10 @@ class PointwiseMethods:
     sin, cos, tan, asin, acos, atan, sinc = sin, cos, tan, asin, acos, atan, sinc
     sinh, cosh, tanh, asinh, acosh, atanh = sinh, cosh, tanh, asinh, acosh, atanh
     arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
-    atan2, arctan2, hypot, sigmoid, erf, erfc = atan2, atan2, hypot, sigmoid, erf, erfc
+    atan2, arctan2, hypot, sigmoid, logit = atan2, atan2, hypot, sigmoid, logit
+    logaddexp, logaddexp2, xlogy, ldexp, lerp = logaddexp, logaddexp2, xlogy, ldexp, lerp
+    addcmul, addcdiv, float_power = addcmul, addcdiv, float_power
+    deg2rad, rad2deg = deg2rad, rad2deg
 
     def add_(self, other: Any, *, alpha: Any = 1) -> Any:
         """`add` into this tensor's memory."""
@@ -160,5 +231,6 @@ class PointwiseMethods:
     exp_, exp2_, expm1_, log_ = map(in_place, (exp, exp2, expm1, log))
     log2_, log10_, log1p_ = map(in_place, (log2, log10, log1p))
     sin_, cos_, tan_, tanh_ = map(in_place, (sin, cos, tan, tanh))
-    sigmoid_, erf_ = in_place(sigmoid), in_place(erf)
+    sigmoid_, logit_, lerp_ = in_place(sigmoid), in_place(logit), in_place(lerp)
+    addcmul_, addcdiv_ = in_place(addcmul), in_place(addcdiv)
     __iadd__, __isub__, __imul__, __itruediv__, __ipow__ = add_, sub_, mul_, div_, pow_
