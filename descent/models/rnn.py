@@ -5,8 +5,9 @@
     lstm   i, f, o = σ(…);  c ← f ∘ c + i ∘ tanh(…);  h ← o ∘ tanh(c)
     logits = lm_head(h)
 
-Elman 1990; Cho et al. 2014, arXiv:1406.1078; Hochreiter & Schmidhuber 1997. LSTM with the forget gate of Gers et al. 2000, open at first (bias 1; Jozefowicz et al. 2015). The
-first state is learned. As a language model: Mikolov et al. 2010; makemore's `rnn` and `gru`.
+Elman 1990; Cho et al. 2014, arXiv:1406.1078; Hochreiter & Schmidhuber 1997. LSTM
+with the forget gate of Gers et al. 2000, open at first (bias 1; Jozefowicz et al. 2015). The first
+state is learned. As a language model: Mikolov et al. 2010; makemore's `rnn` and `gru`.
 Left out: several layers, truncated backpropagation through texts longer than a window.
 """
 
