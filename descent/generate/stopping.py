@@ -1,6 +1,6 @@
 """Stop strings across token borders: where a stop begins, and how much text might still become one.
 
-For stops S and text t: `find` is the least i such that t[i:] starts with some s in S; `held` is the
+For stops S and text t: `find` is the start of the stop in t that ends first; `held` is the
 length of the longest suffix of t that is a proper prefix of some s. Text before the held part is
 safe to send. Left out: stop conditions on token ids and on length, which need no text (see
 `stream.py`).
@@ -23,9 +23,14 @@ class StopStrings:
         self._longest = max(map(len, self.stops), default=0)
 
     def find(self, text: str) -> int | None:
-        """Where the earliest stop string begins in `text`; None if there is none."""
-        found = [at for at in (text.find(stop) for stop in self.stops) if at >= 0]
-        return min(found, default=None)
+        """Where the stop string that is complete first begins in `text`; None if there is none.
+
+        Complete first, not begun first: so the answer does not depend on where tokens end. Of two
+        that end together the longer counts.
+        """
+        begins = ((text.find(stop), len(stop)) for stop in self.stops)
+        ends = [(at + length, at) for at, length in begins if at >= 0]
+        return min(ends)[1] if ends else None
 
     def held(self, text: str) -> int:
         """How many last characters of `text` may be the beginning of a stop string."""

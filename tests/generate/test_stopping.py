@@ -1,14 +1,16 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from descent.generate.stopping import StopStrings
 
 
-def test_find_takes_the_earliest():
+def test_find_takes_the_one_complete_first():
     stops = StopStrings(["END", "\n\n"])
     assert stops.find("a\n\nEND") == 1
     assert stops.find("a\nEN") is None
+    assert StopStrings(["a", "!aa"]).find("x!aa") == 2
+    assert StopStrings(["a", "!a"]).find("x!aa") == 1
 
 
 def test_held_is_the_longest_possible_beginning():
@@ -29,6 +31,7 @@ def test_an_empty_stop_is_refused():
     stops=st.lists(st.text("ab!", min_size=1, max_size=4), min_size=1, max_size=3),
     cuts=st.lists(st.integers(1, 5), min_size=1, max_size=40),
 )
+@example(text="!aa", stops=["a", "!aa"], cuts=[1, 1])
 def test_sending_the_safe_part_equals_searching_the_whole(text, stops, cuts):
     """However the text is cut into pieces, what is sent is the text before the first stop."""
     stop = StopStrings(stops)
