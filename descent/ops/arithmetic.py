@@ -10,8 +10,8 @@ import numpy as np
 from descent.op import elementwise
 
 __all__ = [
-    "absolute", "add", "addcdiv", "angle", "div", "lerp", "mul", "neg", "pow_", "power", "reciprocal",
-    "square", "sub",
+    "absolute", "add", "addcdiv", "angle", "div", "lerp", "mul", "neg", "pow_", "power",
+    "reciprocal", "square", "sub",
 ]  # fmt: skip
 
 
