@@ -126,7 +126,7 @@ def _(x, at):
 
 
 @max_pool.grad
-def max_pool_grad(where, dy, dx):
+def max_pool_grad(at, where, dy, dx):
     for n in prange(dx.shape[0]):
         for t in range(dx.shape[1]):
             dx[n, t] = 0 * dy[n, 0]
@@ -135,9 +135,12 @@ def max_pool_grad(where, dy, dx):
 
 
 @max_pool_grad.numpy
-def _(where, dy, shape):
+def _(at, where, dy, shape):
     dx = np.zeros(shape, dy.dtype)
-    np.add.at(dx, (np.arange(shape[0])[:, None], where), dy)
+    for k in range(at.shape[1]):  # for one k, no two windows share a place
+        inside = at[:, k] >= 0
+        places = at[inside, k]
+        dx[:, places] += dy[:, inside] * (where[:, inside] == places)
     return dx
 
 
@@ -174,8 +177,9 @@ def average_pool_grad(at, count, dy, dx):
 
 @average_pool_grad.numpy
 def _(at, count, dy, shape):
-    dx = np.zeros((shape[0], shape[1] + 1), dy.dtype)  # the last place stands for outside
+    dx = np.zeros(shape, dy.dtype)
     share = dy / count.astype(dy.dtype)
-    for k in range(at.shape[1]):
-        np.add.at(dx, (slice(None), at[:, k]), share)
-    return np.ascontiguousarray(dx[:, :-1])
+    for k in range(at.shape[1]):  # adaptive windows may share a place for one k
+        inside = at[:, k] >= 0
+        np.add.at(dx, (slice(None), at[inside, k]), share[:, inside])
+    return dx

@@ -4,6 +4,7 @@ from descent.nn.functional import activations
 from descent.nn.functional.activations import *  # noqa: F403
 from descent.nn.functional.attention import scaled_dot_product_attention
 from descent.nn.functional.classification import cross_entropy, nll_loss
+from descent.nn.functional.convolution import conv1d, conv2d, conv3d, unfold
 from descent.nn.functional.distances import cosine_similarity, normalize, pairwise_distance
 from descent.nn.functional.dropping import (
     alpha_dropout,
@@ -14,7 +15,7 @@ from descent.nn.functional.dropping import (
     feature_alpha_dropout,
 )
 from descent.nn.functional.embedding import embedding, one_hot
-from descent.nn.functional.linear import linear
+from descent.nn.functional.linear import bilinear, linear
 from descent.nn.functional.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -45,17 +46,36 @@ from descent.nn.functional.norms import (
     rms_norm,
 )
 from descent.nn.functional.padding import pad
+from descent.nn.functional.pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
+from descent.nn.functional.rearranging import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from descent.nn.functional.softmaxes import log_softmax, softmax, softmin
 
 __all__ = [
     *activations.__all__,
-    "alpha_dropout", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
+    "adaptive_max_pool2d", "adaptive_max_pool3d", "alpha_dropout", "avg_pool1d", "avg_pool2d",
+    "avg_pool3d", "batch_norm", "bilinear", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits", "channel_shuffle", "conv1d", "conv2d", "conv3d",
     "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dropout", "dropout1d",
     "dropout2d", "dropout3d", "embedding", "feature_alpha_dropout", "gaussian_nll_loss",
     "group_norm", "hinge_embedding_loss", "huber_loss", "instance_norm", "kl_div", "l1_loss",
     "layer_norm", "linear", "local_response_norm", "log_softmax", "margin_ranking_loss",
-    "mse_loss", "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss",
-    "nll_loss", "normalize", "one_hot", "pad", "pairwise_distance", "poisson_nll_loss",
+    "max_pool1d", "max_pool2d", "max_pool3d", "mse_loss", "multi_margin_loss",
+    "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "normalize", "one_hot",
+    "pad", "pairwise_distance", "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss",
     "rms_norm", "scaled_dot_product_attention", "smooth_l1_loss", "soft_margin_loss", "softmax",
-    "softmin", "triplet_margin_loss",
+    "softmin", "triplet_margin_loss", "unfold",
 ]  # fmt: skip

@@ -7,8 +7,9 @@ from typing import Any
 from descent.autograd import apply
 from descent.ops import products
 from descent.tensor.common import operands
+from descent.tensor.contractions import einsum
 
-__all__ = ["linear"]
+__all__ = ["bilinear", "linear"]
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
@@ -38,3 +39,17 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     if bias.array.shape != (n,):
         return apply(products.linear, x, w) + bias
     return apply(products.affine, *operands(x, w, bias))
+
+
+def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
+    """Σ_ij input1_i weight_oij input2_j + bias_o.
+
+    input1 [..., I], input2 [..., J], weight [O, I, J], bias [O] or None → [..., O].
+    """
+    if input1.array.shape[:-1] != input2.array.shape[:-1]:
+        raise RuntimeError(
+            f"bilinear(): input batch dimensions do not match: got {list(input1.array.shape)} and "
+            f"{list(input2.array.shape)}"
+        )
+    y = einsum("...i,oij,...j->...o", input1, weight, input2)
+    return y if bias is None else y + bias

@@ -57,15 +57,20 @@ def _constant(input: Any, widths: list[tuple[int, int]], value: float | None) ->
     return y.masked_fill(wrap(outside), value)
 
 
-def _reflected(i: np.ndarray, n: int) -> np.ndarray:
-    return (n - 1) - np.abs((n - 1) - np.abs(i))
+def _reflected(n: int, left: int, right: int) -> np.ndarray:
+    return (n - 1) - np.abs((n - 1) - np.abs(np.arange(-left, n + right)))
 
 
-_POSITIONS = {
-    "reflect": _reflected,
-    "replicate": lambda i, n: np.clip(i, 0, n - 1),
-    "circular": lambda i, n: i % n,
-}
+def _replicated(n: int, left: int, right: int) -> np.ndarray:
+    return np.clip(np.arange(-left, n + right), 0, n - 1)
+
+
+def _wrapped(n: int, left: int, right: int) -> np.ndarray:
+    kept = np.arange(max(-left, 0), n - max(-right, 0))  # negative widths cut first
+    return kept[np.arange(-max(left, 0), len(kept) + max(right, 0)) % max(len(kept), 1)]
+
+
+_POSITIONS = {"reflect": _reflected, "replicate": _replicated, "circular": _wrapped}
 
 
 def _from_input(input: Any, widths: list[tuple[int, int]], mode: str, axes: int) -> Any:
@@ -85,7 +90,5 @@ def _from_input(input: Any, widths: list[tuple[int, int]], mode: str, axes: int)
                 f"Padding size should be less than the corresponding input dimension, but got: "
                 f"padding ({left}, {right}) at dimension {d} of input {list(input.array.shape)}"
             )
-        kept = np.arange(max(-left, 0), n - max(-right, 0))  # negative widths cut first
-        around = np.arange(-max(left, 0), len(kept) + max(right, 0))
-        input = input.index_select(d, wrap(kept[_POSITIONS[mode](around, len(kept))]))
+        input = input.index_select(d, wrap(_POSITIONS[mode](n, left, right)))
     return input
