@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 import descent.random
+from descent import from_numpy
 from descent.data.files import write_atomically
 
 __all__ = ["CheckpointError", "load_checkpoint", "load_weights", "save_checkpoint", "save_weights"]
@@ -59,9 +60,7 @@ def save_checkpoint(
         for slot, value in slots.items():
             name = f"optim.{index}.{slot}"
             if hasattr(value, "array"):
-                arrays[name] = np.ascontiguousarray(value.array)
-            elif isinstance(value, np.ndarray):
-                arrays[name] = np.ascontiguousarray(value)
+                arrays[name] = np.array(value.array, order="C")  # a 0-d array stays 0-d
             else:
                 numbers[name] = value
     arrays["random.torch"] = np.asarray(descent.random.get_rng_state())
@@ -95,7 +94,7 @@ def load_checkpoint(path: str | Path, *, model: Any, optimizer: Any) -> dict[str
             if name.startswith("optim."):
                 _, index, slot = name.split(".", 2)
                 if isinstance(value, np.ndarray):
-                    value = type(next(model.parameters())).__mro__[1](value.copy())
+                    value = from_numpy(value.copy())
                 state.setdefault(int(index), {})[slot] = value
         optimizer.load_state_dict({"state": state, "param_groups": saved["groups"]})
         descent.random.set_rng_state(arrays["random.torch"])
@@ -115,7 +114,7 @@ def _arrays(model: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             shared[name] = seen[key]
             continue
         seen[key] = name
-        arrays[name] = np.ascontiguousarray(t.array)
+        arrays[name] = np.array(t.array, order="C")
     return arrays, shared
 
 
@@ -125,14 +124,12 @@ def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         raise CheckpointError(f"there is no checkpoint {path}")
     try:
         with safe_open(path, framework="numpy") as file:
-            return {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            return {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {}
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} can't be read as safetensors: {error}") from None
 
 
 def _fill(path: Any, model: Any, arrays: dict[str, np.ndarray], meta: dict[str, str]) -> None:
-    from descent import from_numpy
-
     for name, first in json.loads(meta.get("shared", "{}")).items():
         if first in arrays:
             arrays[name] = arrays[first]

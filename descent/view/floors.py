@@ -108,7 +108,9 @@ class Explanation:
         """The likeliest next tokens."""
         order = np.argsort(-self.logits, kind="stable")[:top]
         return [
-            Candidate(int(i), self.show(int(i)), float(self.probabilities[i]), float(self.logits[i]))
+            Candidate(
+                int(i), self.show(int(i)), float(self.probabilities[i]), float(self.logits[i])
+            )
             for i in order
         ]
 
@@ -153,7 +155,9 @@ class Explanation:
             ValueError: no such number.
         """
         if not 0 <= number < len(self.trace.records):
-            raise ValueError(f"op {number}: this prediction ran ops 0 to {len(self.trace.records) - 1}")
+            raise ValueError(
+                f"op {number}: this prediction ran ops 0 to {len(self.trace.records) - 1}"
+            )
         return self.trace.records[number]
 
     def logits_record(self) -> int:
@@ -189,7 +193,9 @@ class Explanation:
         y = r.outputs[0]
         index = self.default_index(number) if index is None else index
         if len(index) != y.ndim or not all(-n <= i < n for i, n in zip(index, y.shape)):
-            raise ValueError(f"element {list(index)} is outside the output of shape {list(y.shape)}")
+            raise ValueError(
+                f"element {list(index)} is outside the output of shape {list(y.shape)}"
+            )
         index = tuple(i % n for i, n in zip(index, y.shape))
         value = r.op.explain(r.arrays, index, r.meta)
         value.backward()

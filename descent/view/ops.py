@@ -86,8 +86,7 @@ def _example(op: Any) -> str | None:
         check = gradcheck(lambda *v: op.scalar(*v), *values)
         return (
             f"Example\n  {op.name}({', '.join(map(str, values))}) = "
-            f"{float(op.scalar(*values)):.6f}\nGradient check\n"
-            + textwrap.indent(str(check), "  ")
+            f"{float(op.scalar(*values)):.6f}\nGradient check\n" + textwrap.indent(str(check), "  ")
         )
     if isinstance(op, Op):
         return _ladder_times(op, rng)

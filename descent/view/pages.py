@@ -23,7 +23,7 @@ Models = dict[str, tuple[Any, Any, Any]]  # name → (model, tokenizer, complete
 def explain_routes(models: Models) -> list[Any]:
     """Routes for `make_app(extra_routes=...)`."""
     from starlette.concurrency import run_in_threadpool
-    from starlette.responses import HTMLResponse
+    from starlette.responses import HTMLResponse, Response
     from starlette.routing import Route
 
     async def explain(request: Any) -> Any:
@@ -34,7 +34,10 @@ def explain_routes(models: Models) -> list[Any]:
         except ValueError as error:
             return HTMLResponse(_frame("Can't explain that", f"<p>{escape(str(error))}</p>"), 400)
 
-    return [Route("/explain", explain)]
+    async def style(request: Any) -> Any:
+        return Response(_STYLE, media_type="text/css")
+
+    return [Route("/explain", explain), Route("/explain.css", style)]
 
 
 def _answer(models: Models, query: dict[str, str]) -> str:
@@ -57,9 +60,7 @@ def _answer(models: Models, query: dict[str, str]) -> str:
     return render(e, keep, number, index)
 
 
-def render(
-    e: Explanation, keep: dict[str, str], number: int, index: tuple[int, ...] | None
-) -> str:
+def render(e: Explanation, keep: dict[str, str], number: int, index: tuple[int, ...] | None) -> str:
     """The whole page for one prediction, with op `number` and one of its elements open."""
     f = e.element(number, index, top=12)
     body = [
@@ -188,6 +189,6 @@ def _frame(title: str, body: str) -> str:
     return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         '<meta name=viewport content="width=device-width,initial-scale=1">'
-        f"<title>{escape(title)} · Descent</title><style>{_STYLE}</style>"
+        f"<title>{escape(title)} · Descent</title><link rel=stylesheet href=/explain.css>"
         f'<body><p><a href="/">← completer</a></p><h1>{escape(title)}</h1>{body}'
     )

@@ -1,0 +1,1 @@
+"""Goals: what `descent up GOAL` builds. Data, model, training, service: one small file each."""
