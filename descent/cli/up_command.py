@@ -71,7 +71,7 @@ def complete(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     serve: Serve = True,
-    type: Annotated[str, typer.Option("--type", help="Model type.")] = "gpt",
+    type: Annotated[str | None, typer.Option("--type", help="Model type (default gpt).")] = None,
     n_layer: Annotated[int | None, typer.Option(help="Layers.")] = None,
     n_head: Annotated[int | None, typer.Option(help="Attention heads.")] = None,
     n_embd: Annotated[int | None, typer.Option(help="Width.")] = None,
@@ -106,6 +106,8 @@ def _build_and_serve(build: Any, options: Any, serve: bool, host: str, port: int
             display.show(event)
             ready = event
     if ready is None or not hasattr(ready, "run"):
+        if stopper.asked:
+            console.print("Run the same command again to go on.", highlight=False)
         return
     console.print(f"The run is in [bold]{escape(str(ready.run.path))}[/].", highlight=False)
     if stopper.asked:

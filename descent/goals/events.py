@@ -17,13 +17,16 @@ class Said:
 
 @dataclass(frozen=True)
 class Planned:
-    """Training is about to begin: from which step to which, in how many seconds."""
+    """Training is about to begin: from which step to which, in how many seconds.
+
+    Without `nats_to_bits_per_byte`, losses are shown as perplexities beside the nats.
+    """
 
     first_step: int
     max_steps: int
     seconds: float | None
     parameters: int
-    nats_to_bits_per_byte: float
+    nats_to_bits_per_byte: float | None
 
 
 @dataclass(frozen=True)

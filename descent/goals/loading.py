@@ -7,7 +7,7 @@ from typing import Any
 
 from descent.data.errors import DataError
 from descent.data.tokenizers.loading import load_tokenizer
-from descent.generate import Completer, Sampling
+from descent.generate import Completer
 from descent.generate.sessions import ModelLanguage
 from descent.goals.folder import RunError, RunFolder
 from descent.models.building import build
@@ -37,14 +37,15 @@ def as_completer(run: RunFolder, model: Any, tokenizer: Any) -> Completer:
     """The served form of a model: its name, its end token, what is known of it."""
     goal = run.config.get("goal", "complete")
     end = tokenizer.special_tokens.get("<|endoftext|>")
+    names = goal == "names"
     info = {
         "kind": goal,
         "model": run.config["model"]["type"],
         "parameters": sum(p.numel() for p in model.parameters()),
         "explain": True,
+        "page": {"max_tokens": 24, "temperature": 1.0 if names else 0.5},
         **run.config.get("results", {}),
     }
-    names = goal == "names"
     return Completer(
         name=run.name,
         created=run.config["created"],
@@ -53,8 +54,7 @@ def as_completer(run: RunFolder, model: Any, tokenizer: Any) -> Completer:
         eos_ids=[end] if end is not None else [],
         bos_id=end if names else None,
         info=info,
-        defaults=Sampling(max_tokens=24 if names else 48, temperature=1.0 if names else 0.6),
-        overflow="slide",
+        overflow="slide",  # a small context: of a long file only the end is read
     )
 
 
