@@ -152,6 +152,7 @@ from descent.tensor.joining import (
 )
 from descent.tensor.measuring import dist, norm
 from descent.tensor.pointwise import *  # noqa: F403
+from descent.tensor.printing import get_printoptions, printoptions, set_printoptions
 from descent.tensor.probability import log_softmax, softmax
 from descent.tensor.products import (
     addbmm,
@@ -256,6 +257,7 @@ def __getattr__(name: str):
 __version__ = "0.1.0"
 
 __all__ = [
+    "get_printoptions", "printoptions", "set_printoptions",
     "channels_last", "channels_last_3d", "contiguous_format", "layout", "memory_format",
     "preserve_format", "strided",
     "Size", "Tensor", "device", "dtype", "bool", "double", "float", "float16", "float32", "float64",
@@ -263,8 +265,8 @@ __all__ = [
     "enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled",
     "get_default_dtype", "set_default_dtype",
     "as_tensor", "asarray", "empty", "empty_like", "empty_permuted", "empty_strided", "fill",
-    "from_dlpack", "from_numpy", "frombuffer", "full", "full_like", "is_tensor", "ones", "ones_like", "scalar_tensor", "tensor",
-    "zeros", "zeros_like",  # creation
+    "from_dlpack", "from_numpy", "frombuffer", "full", "full_like", "is_tensor", "ones",
+    "ones_like", "scalar_tensor", "tensor", "zeros", "zeros_like",  # creation
     "arange", "block_diag", "cartesian_prod", "combinations", "eye", "linspace", "logspace",
     "meshgrid", "tril_indices", "triu_indices",
     "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed",

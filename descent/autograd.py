@@ -107,6 +107,8 @@ class Node:
 
     def name(self) -> str:
         """`MulBackward0`, as PyTorch would print it."""
+        if self.op.name == "copy_slices":
+            return "CopySlices"
         return "".join(p.capitalize() for p in self.op.name.split("_")) + "Backward0"
 
     def __repr__(self) -> str:

@@ -102,6 +102,8 @@ def _rewrite(t: Any, y: Any, fresh: bool) -> None:
     old = t.node if fresh else None
     if edge is None and old is None:
         t.node, t.requires_grad = None, False
+    elif y.node is not None and not fresh:  # y was made for this and is known to nobody else
+        t.node, t.requires_grad = y.node, True
     else:
         ctx = ((), range(t.array.ndim)) if old is not None else ()
         t.node = Node(_copy_through, ctx, [old, edge], [old is not None, edge is not None])
