@@ -124,17 +124,17 @@ class Explanation:
 
     def layers(self) -> list[LayerFloor]:
         """Modules in the order they first ran, with the ops that ran directly in them."""
-        groups: dict[str, list[Record]] = {}
+        groups: dict[tuple[str, str], list[Record]] = {}
         for r in self.trace.records:
-            groups.setdefault(r.module, []).append(r)
+            groups.setdefault((r.module, r.module_class), []).append(r)
         floors = []
-        for path, records in groups.items():
+        for (path, cls), records in groups.items():
             out = records[-1].outputs[0]
             numbers = out.astype(np.float64) if out.size else np.zeros(1)
             floors.append(
                 LayerFloor(
-                    path or "(model)",
-                    records[0].module_class or "prediction",
+                    path or ("(model)" if cls else "(prediction)"),
+                    cls,
                     tuple(r.number for r in records),
                     tuple(out.shape),
                     float(numbers.mean()),

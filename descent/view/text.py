@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from descent.view.floors import ElementFloor, Explanation
+from descent.view.trace import input_names
 
 __all__ = ["write"]
 
@@ -59,12 +60,23 @@ def _layers(e: Explanation, out: Out) -> None:
         "ms", "ops",
     )  # fmt: skip
     for f in e.layers():
-        ops = f"{f.ops[0]}–{f.ops[-1]}" if len(f.ops) > 1 else f"{f.ops[0]}"
+        ops = _ranges(f.ops)
         table.add_row(
             f.path, f.cls, "×".join(map(str, f.shape)) or "·", f"{f.mean:.3f}", f"{f.std:.3f}",
             f"{f.low:.2f}", f"{f.high:.2f}", f"{f.milliseconds:.2f}", ops,
         )  # fmt: skip
     out(table)
+
+
+def _ranges(numbers: tuple[int, ...]) -> str:
+    """`14–16, 19` for 14, 15, 16, 19."""
+    parts: list[list[int]] = []
+    for n in numbers:
+        if parts and n == parts[-1][-1] + 1:
+            parts[-1].append(n)
+        else:
+            parts.append([n])
+    return ", ".join(f"{p[0]}–{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)
 
 
 def _op(e: Explanation, out: Out, number: int) -> None:
@@ -78,16 +90,9 @@ def _op(e: Explanation, out: Out, number: int) -> None:
     first = (r.op.doc or "").strip().splitlines()
     if first:
         out(f"   {first[0]}", highlight=False, markup=False)
-    for name, a, origin in zip(_input_names(r), r.arrays, r.origins):
+    for name, a, origin in zip(input_names(r), r.arrays, r.origins):
         out(f"   {name}: {'×'.join(map(str, a.shape)) or 'a number'} from {origin}",
             highlight=False, markup=False)  # fmt: skip
-
-
-def _input_names(r: Any) -> list[str]:
-    names = list(r.op.inputs)
-    if len(names) == 1 and len(r.arrays) > 1:
-        return [f"{names[0]}{i}" for i in range(len(r.arrays))]
-    return names
 
 
 def _element(f: ElementFloor, out: Out) -> None:
@@ -112,7 +117,7 @@ def _element(f: ElementFloor, out: Out) -> None:
 
 def _below(e: Explanation, out: Out, number: int) -> None:
     r = e.record(number)
-    for name, origin in zip(_input_names(r), r.origins):
+    for name, origin in zip(input_names(r), r.origins):
         if origin.kind == "op":
             below = e.record(origin.record or 0)
             out(

@@ -19,7 +19,7 @@ import numpy as np
 from descent import autograd
 from descent.nn.recording import module_stack, record_modules
 
-__all__ = ["Origin", "Record", "Trace"]
+__all__ = ["Origin", "Record", "Trace", "input_names"]
 
 _PACKAGE = Path(__file__).parents[1]
 _MACHINERY = tuple(
@@ -68,6 +68,14 @@ class Record:
         path = Path(self.file)
         shown = path.relative_to(_PACKAGE) if path.is_relative_to(_PACKAGE) else path
         return f"{shown}:{self.line} in {self.function}"
+
+
+def input_names(r: Record) -> list[str]:
+    """The name of every input of a record, numbered where the op takes a list."""
+    names = list(r.op.inputs)
+    if len(names) == 1 and len(r.arrays) > 1:
+        return [f"{names[0]}{i}" for i in range(len(r.arrays))]
+    return names
 
 
 class Trace:
