@@ -183,7 +183,10 @@ class Elementwise:
             values.append(number)
         metas = [meta.get(m, self.defaults[m]) for m in self.metas]
         y = self.scalar(*values, *metas)
-        return y if isinstance(y, Value) else Value(float(y))
+        if isinstance(y, Value):
+            return y
+        read = [v for v in values if isinstance(v, Value)]  # a flat piece: a constant, slope 0
+        return Value(float(y), read, self.name if read else "", local=[0.0] * len(read))
 
     def run_compiled(self, arrays: Sequence[Array], meta: dict[str, Any]) -> Array:
         """The compiled rung (or the scalar function under `DESCENT_COMPILE=0`)."""

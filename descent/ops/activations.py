@@ -176,7 +176,7 @@ def _(x, dy, beta, threshold):
 @elementwise
 def logsigmoid(x):
     """ln σ(x) = min(x, 0) − ln(1 + e^−|x|)."""
-    return (x if x < 0 else 0 * x) - np.log1p(np.exp(-abs(x)))
+    return (x if x < 0 else 0) - np.log1p(np.exp(-abs(x)))
 
 
 @logsigmoid.numpy

@@ -172,7 +172,7 @@ logaddexp2.numpy(np.logaddexp2)
 @elementwise
 def xlogy(a, b):
     """a · ln b, 0 where a is 0."""
-    return 0 * a if a == 0 and b == b else a * np.log(b)
+    return 0 if a == 0 and b == b else a * np.log(b)
 
 
 @xlogy.numpy
@@ -198,7 +198,7 @@ def _(a, b, dy):
 @elementwise
 def xlog1py(a, b):
     """a · ln(1 + b), 0 where a is 0."""
-    return 0 * a if a == 0 and b == b else a * np.log1p(b)
+    return 0 if a == 0 and b == b else a * np.log1p(b)
 
 
 @xlog1py.numpy

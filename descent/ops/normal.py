@@ -211,7 +211,7 @@ def _(x, dy):
 @elementwise
 def entr(x):
     """Entropy −x ln x: 0 at 0, −∞ below."""
-    return -x * np.log(x) if x > 0 else 0 * x if x == 0 else -np.inf if x < 0 else x
+    return -x * np.log(x) if x > 0 else 0 if x == 0 else -np.inf if x < 0 else x
 
 
 @entr.numpy

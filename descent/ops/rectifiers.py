@@ -15,7 +15,7 @@ __all__ = [
 @elementwise
 def relu(x):
     """max(x, 0). Nair & Hinton 2010."""
-    return 0 * x if x < 0 else x
+    return 0 if x < 0 else x
 
 
 @relu.numpy
@@ -172,7 +172,7 @@ def _(x, dy):
 @elementwise
 def hardshrink(x, lambd=0.5):
     """0 where −λ ≤ x ≤ λ, else x."""
-    return 0 * x if -lambd <= x <= lambd else x
+    return 0 if -lambd <= x <= lambd else x
 
 
 @hardshrink.numpy
@@ -188,7 +188,7 @@ def _(x, dy, lambd):
 @elementwise
 def softshrink(x, lambd=0.5):
     """x moved towards 0 by λ, 0 where −λ ≤ x ≤ λ."""
-    return x - lambd if x > lambd else x + lambd if x < -lambd else 0 * x
+    return x - lambd if x > lambd else x + lambd if x < -lambd else 0 * x  # NaN stays
 
 
 @softshrink.numpy

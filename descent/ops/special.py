@@ -76,7 +76,7 @@ def erf_scalar(x):
     if abs(x) <= 1:
         return x * polynomial(P, x * x)
     if abs(x) > 6:  # 1 − erf 6 = 2e-17
-        return 1.0 + 0 * (1 / x) if x > 0 else 0 * (1 / x) - 1.0
+        return 1.0 if x > 0 else -1.0
     return 1 - tail(x) if x > 0 else tail(-x) - 1
 
 
@@ -108,7 +108,7 @@ def erfc_scalar(x):
     if abs(x) <= 1:
         return 1 - x * polynomial(P, x * x)
     if abs(x) > 27:  # below the smallest float64
-        return 0 * (1 / x) if x > 0 else 2.0 + 0 * (1 / x)
+        return 0.0 if x > 0 else 2.0
     return tail(x) if x > 0 else 2 - tail(-x)
 
 

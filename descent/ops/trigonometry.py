@@ -158,7 +158,7 @@ def _(x, dy):
 @elementwise
 def sinc(x):
     """sin(πx) / (πx), 1 at 0 (with derivative 0 there)."""
-    return np.sin(PI * x) / (PI * x) if x != 0 else 1 + 0 * x
+    return np.sin(PI * x) / (PI * x) if x != 0 else 1.0
 
 
 @sinc.numpy
