@@ -89,6 +89,7 @@ from descent.tensor.copying import (
     unsqueeze_copy,
     view_copy,
 )
+from descent.tensor.counting import bincount, histc, histogram, unique, unique_consecutive
 from descent.tensor.creating import (
     as_tensor,
     asarray,
@@ -110,6 +111,7 @@ from descent.tensor.creating import (
     zeros,
     zeros_like,
 )
+from descent.tensor.differences import cumulative_trapezoid, diff, gradient, trapezoid, trapz
 from descent.tensor.extremes import *  # noqa: F403
 from descent.tensor.gathering import (
     argwhere,
@@ -150,7 +152,7 @@ from descent.tensor.joining import (
     vsplit,
     vstack,
 )
-from descent.tensor.measuring import dist, norm
+from descent.tensor.measuring import cdist, dist, norm, renorm
 from descent.tensor.pointwise import *  # noqa: F403
 from descent.tensor.printing import get_printoptions, printoptions, set_printoptions
 from descent.tensor.probability import log_softmax, softmax
@@ -172,6 +174,7 @@ from descent.tensor.products import (
     trace,
     vdot,
 )
+from descent.tensor.quantiles import nanquantile, quantile
 from descent.tensor.randomness import (
     bernoulli,
     get_rng_state,
@@ -290,7 +293,10 @@ __all__ = [
     "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cross", "dot", "ger", "inner", "matmul",
     "mm", "mv", "outer", "trace", "vdot", "log_softmax", "softmax",
     "chain_matmul", "einsum", "kron", "tensordot",
-    *reducing.__all__, *extremes.__all__, *scanning.__all__, *sorting.__all__, "dist", "norm",
+    *reducing.__all__, *extremes.__all__, *scanning.__all__, *sorting.__all__,
+    "cdist", "dist", "norm", "renorm", "quantile", "nanquantile", "cumulative_trapezoid", "diff",
+    "gradient", "trapezoid", "trapz", "bincount", "histc", "histogram", "unique",
+    "unique_consecutive",  # reductions, scans, sorting, norms, counting
     "broadcast_shapes", "broadcast_tensors", "broadcast_to", "clone", "flatten",
     "moveaxis", "movedim", "permute", "ravel", "reshape", "squeeze", "swapaxes", "swapdims", "t",
     "transpose", "unflatten", "unsqueeze",  # shapes

@@ -189,12 +189,13 @@ def logcumsumexp_grad(x, y, dy, dx):
 
 @logcumsumexp_grad.numpy
 def _(x, y, dy):
+    y = np.logaddexp.accumulate(x, 1, dtype=np.float64)  # y as rounded may be off by 1e-7 · |y|
     dx = np.empty(x.shape, x.dtype)
-    later = np.zeros(x.shape[0], np.float64)
+    later = np.zeros(x.shape[0])
     for k in range(x.shape[1] - 1, -1, -1):
         if k + 1 < x.shape[1]:
             step = np.exp(y[:, k] - y[:, k + 1])
-            later = later * np.where(y[:, k] > -np.inf, step, 1)
-        later = later + dy[:, k]
+            later *= np.where(y[:, k] > -np.inf, step, 1)
+        later += dy[:, k]
         dx[:, k] = np.where(x[:, k] > -np.inf, later * np.exp(x[:, k] - y[:, k]), 0)
     return dx

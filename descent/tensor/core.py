@@ -24,7 +24,9 @@ from descent.tensor.common import cast
 from descent.tensor.comparing import ComparingMethods
 from descent.tensor.conjugating import ConjugatingMethods
 from descent.tensor.converting import ConvertingMethods
+from descent.tensor.counting import CountingMethods
 from descent.tensor.creating import CreatingMethods
+from descent.tensor.differences import DifferenceMethods
 from descent.tensor.extremes import ExtremesMethods
 from descent.tensor.gathering import GatheringMethods
 from descent.tensor.indexing import IndexingMethods
@@ -33,6 +35,7 @@ from descent.tensor.measuring import MeasuringMethods
 from descent.tensor.pointwise import PointwiseMethods
 from descent.tensor.probability import ProbabilityMethods
 from descent.tensor.products import ProductMethods
+from descent.tensor.quantiles import QuantileMethods
 from descent.tensor.randomness import RandomMethods
 from descent.tensor.reducing import ReducingMethods
 from descent.tensor.rounding import RoundingMethods
@@ -60,6 +63,9 @@ class Tensor(
     MeasuringMethods,
     ScanningMethods,
     SortingMethods,
+    QuantileMethods,
+    DifferenceMethods,
+    CountingMethods,
     ShapingMethods,
     ArrangingMethods,
     JoiningMethods,

@@ -8,12 +8,13 @@ from typing import Any
 from descent.autograd import apply
 from descent.dtypes import to_dtype
 from descent.ops import spread
-from descent.tensor.common import axes, cast, operands
+from descent.tensor.calling import in_place
+from descent.tensor.common import axes, axis, cast, operands
 from descent.tensor.comparing import ne, where
 from descent.tensor.extremes import amax, amin
 from descent.tensor.reducing import sum
 
-__all__ = ["MeasuringMethods", "dist", "norm", "vector_norm"]
+__all__ = ["MeasuringMethods", "cdist", "dist", "norm", "renorm", "vector_norm"]
 
 
 def vector_norm(
@@ -60,9 +61,37 @@ def dist(input: Any, other: Any, p: float = 2) -> Any:
     return vector_norm(a - b, p)
 
 
+def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str | None = None) -> Any:
+    """The p-norm of every row of x1 [.., P, M] minus every row of x2 [.., R, M]: [.., P, R]."""
+    a, b = x1.array, x2.array
+    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-1]:
+        raise RuntimeError(
+            "cdist: X1 and X2 must be matrices (or batches) with the same number of columns, got "
+            f"shapes {list(a.shape)} and {list(b.shape)}"
+        )
+    if p < 0:
+        raise RuntimeError(f"cdist only supports non-negative p values, got {p}")
+    apart = x1.unsqueeze(-2) - x2.unsqueeze(-3)  # .. P R M
+    if not a.shape[-1]:
+        return sum(apart, -1)
+    return vector_norm(apart, p, -1)
+
+
+def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
+    """Every slice along `dim` shrunk, where its p-norm exceeds `maxnorm`, to that norm."""
+    nd = input.array.ndim
+    d = axis(dim, nd)
+    if nd < 2 or p <= 0 or maxnorm < 0:
+        raise RuntimeError(
+            f"renorm: needs at least 2 axes, p > 0 and maxnorm ≥ 0; got {nd}, {p}, {maxnorm}"
+        )
+    length = vector_norm(input, p, tuple(i for i in range(nd) if i != d), True)
+    return input * where(length > maxnorm, maxnorm / (length + 1e-7), 1.0)
+
+
 class MeasuringMethods:
     """The methods of `Tensor` that this family gives."""
 
     __slots__ = ()
 
-    norm, dist = norm, dist
+    norm, dist, renorm, renorm_ = norm, dist, renorm, in_place(renorm)
