@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from descent import __version__
-from descent.cli import explain_command, run_command, show_command, up_command
+from descent.cli import explain_command, run_command, show_command, up_command, up_names
 
 __all__ = ["app", "main"]
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 up_command.register(app)
+up_command.up.command("names")(up_names.names)
 explain_command.register(app)
 show_command.register(app)
 run_command.register(app)
@@ -54,7 +55,9 @@ def main() -> None:
         sys.exit(130)
     except Exception as error:
         if isinstance(error, expected_errors()) or _disk_full(error):
-            Console(stderr=True).print(f"descent: {error}", style="red", highlight=False, markup=False)
+            Console(stderr=True).print(
+                f"descent: {error}", style="red", highlight=False, markup=False
+            )
             sys.exit(1)
         raise
 

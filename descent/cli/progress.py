@@ -1,4 +1,4 @@
-"""What a person sees while a goal works: a bar with speed, losses and time left; samples above it."""
+"""What a person sees while a goal works: a bar with speed, losses, time left; samples above it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from descent.goals.events import Compared, Planned, Said, Sampled
+from descent.goals.events import Compared, ItemsSampled, LossTable, Planned, Said, Sampled
 from descent.train.loop import Evaluated, Finished, Saved, Stepped
 
 __all__ = ["TrainingDisplay"]
@@ -43,7 +43,8 @@ class TrainingDisplay:
         self.task: Any = None
         self.recent: deque[tuple[float, int]] = deque(maxlen=50)  # (finished at, tokens)
         self.loss = float("nan")
-        self.unit = 1.0
+        self.unit: float | None = 1.0
+        self.drawn = 0.0
         self.last_line = 0.0
 
     def __enter__(self) -> TrainingDisplay:
@@ -72,6 +73,10 @@ class TrainingDisplay:
             self._finished(event)
         elif isinstance(event, Compared):
             self._compared(event)
+        elif isinstance(event, LossTable):
+            self._losses(event)
+        elif isinstance(event, ItemsSampled):
+            self._items(event)
         elif isinstance(event, Saved):
             pass  # the bar is enough; the path is printed at the end
 
@@ -94,6 +99,9 @@ class TrainingDisplay:
         self.loss = e.loss if math.isnan(self.loss) else 0.9 * self.loss + 0.1 * e.loss
         now = time.perf_counter()
         self.recent.append((now, e.tokens))
+        if now - self.drawn < 0.1 and e.step < (self.progress.tasks[0].total or 0):
+            return  # small models make thousands of steps per second
+        self.drawn = now
         span = now - self.recent[0][0]
         speed = sum(n for _, n in list(self.recent)[1:]) / span if span > 0 else 0.0
         left = float("nan")
@@ -113,6 +121,8 @@ class TrainingDisplay:
             )
 
     def _loss(self, nats: float) -> str:
+        if self.unit is None:
+            return f"{nats:.4f} nats (perplexity {math.exp(min(nats, 700)):.2f})"
         return f"{nats:.3f} nats ({nats * self.unit:.3f} bits/byte)"
 
     def _evaluated(self, e: Evaluated) -> None:
@@ -131,6 +141,19 @@ class TrainingDisplay:
             "patience": "Stopped: the held-out loss no longer improves",
         }[e.reason]
         self.console.print(f"{why} at step {e.step:,}.", highlight=False)
+
+    def _losses(self, e: LossTable) -> None:
+        table = Table(e.unit, "train", "dev", "test", "dev perplexity", box=None, padding=(0, 2))
+        for name, *losses in e.rows:
+            table.add_row(name, *(f"{x:.4f}" for x in losses), f"{math.exp(losses[1]):.2f}")
+        self.console.print(table)
+
+    def _items(self, e: ItemsSampled) -> None:
+        for found, where in ((e.in_train, "in train"), (e.in_test, "in test"), (e.new, "new")):
+            self.console.print(
+                f"{len(found)} samples that are {where}: [green]{escape(', '.join(found))}[/]",
+                highlight=False,
+            )
 
     def _compared(self, e: Compared) -> None:
         table = Table("on held-out text", "bits per byte", box=None, padding=(0, 2))

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from descent.cli.progress import TrainingDisplay
 
-__all__ = ["register"]
+__all__ = ["build_and_serve", "register", "up"]
 
 console = Console()
 up = typer.Typer(help="Build a goal: learn from data, save a run folder, serve it.")
@@ -94,10 +94,10 @@ def complete(
         model={k: v for k, v in sizes.items() if v is not None},
         training={k: v for k, v in training.items() if v is not None},
     )  # fmt: skip
-    _build_and_serve(build, options, serve, host, port)
+    build_and_serve(build, options, serve, host, port)
 
 
-def _build_and_serve(build: Any, options: Any, serve: bool, host: str, port: int) -> None:
+def build_and_serve(build: Any, options: Any, serve: bool, host: str, port: int) -> None:
     if serve:
         _check_port(host, port)
     ready = None

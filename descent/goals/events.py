@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Compared", "Planned", "Ready", "Said", "Sampled"]
+__all__ = ["Compared", "ItemsSampled", "LossTable", "Planned", "Ready", "Said", "Sampled"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,24 @@ class Compared:
     baseline: str
     baseline_bits_per_byte: float
     model_bits_per_byte: float
+
+
+@dataclass(frozen=True)
+class LossTable:
+    """Models side by side on the same split: (name, train, dev, test) in the same unit."""
+
+    unit: str
+    rows: tuple[tuple[str, float, float, float], ...]
+
+
+@dataclass(frozen=True)
+class ItemsSampled:
+    """What the model made up, by where it is known from."""
+
+    step: int
+    in_train: tuple[str, ...]
+    in_test: tuple[str, ...]
+    new: tuple[str, ...]
 
 
 @dataclass(frozen=True)

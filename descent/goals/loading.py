@@ -36,8 +36,8 @@ def load_model(run: RunFolder) -> tuple[Any, Any]:
 def as_completer(run: RunFolder, model: Any, tokenizer: Any) -> Completer:
     """The served form of a model: its name, its end token, what is known of it."""
     goal = run.config.get("goal", "complete")
-    end = tokenizer.special_tokens.get("<|endoftext|>")
     names = goal == "names"
+    end = 0 if names else tokenizer.special_tokens.get("<|endoftext|>")
     info = {
         "kind": goal,
         "model": run.config["model"]["type"],
