@@ -198,7 +198,7 @@ class MultiheadAttention(Module):
     def _added(
         self, mask: Any, padding: Any, batch: int, dtype: np.dtype, extra: int
     ) -> np.ndarray | None:
-        """Both masks as numbers added to the scores, 0 or −inf: [L, S] or [B, H or 1, L or 1, S]."""
+        """Both masks as numbers added to the scores: [L, S] or [B, H or 1, L or 1, S]."""
         found: list[np.ndarray] = []
         if mask is not None:
             a = _numbers(mask, dtype, extra)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from descent.nn import functional as F
 from descent.nn import init
 from descent.nn.linear import empty_parameter
@@ -74,10 +76,23 @@ class Embedding(Module):
             self.weight.array[self.padding_idx] = 0
 
     def forward(self, ids: Any) -> Any:
+        if self.max_norm is not None:
+            self._shorten(np.unique(ids.array))
         return F.embedding(
-            ids, self.weight, self.padding_idx, self.max_norm, self.norm_type,
-            self.scale_grad_by_freq, self.sparse,
-        )  # fmt: skip
+            ids,
+            self.weight,
+            self.padding_idx,
+            scale_grad_by_freq=self.scale_grad_by_freq,
+            sparse=self.sparse,
+        )
+
+    def _shorten(self, rows: np.ndarray) -> None:
+        """Scale the rows that are longer than `max_norm` down to it."""
+        vectors = self.weight.array[rows]
+        norms = np.linalg.norm(vectors, self.norm_type, axis=1, keepdims=True)
+        scale = np.where(norms > self.max_norm, self.max_norm / (norms + 1e-7), 1)
+        self.weight.array[rows] = vectors * scale
+        self.weight.version[0] += 1
 
     def extra_repr(self) -> str:
         text = f"{self.num_embeddings}, {self.embedding_dim}"

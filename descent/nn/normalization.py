@@ -105,6 +105,8 @@ class GroupNorm(Module):
         affine: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         if num_channels % num_groups:
@@ -115,7 +117,7 @@ class GroupNorm(Module):
         self.affine = affine
         make = lambda: empty_parameter(num_channels, dtype=dtype, device=device)  # noqa: E731
         self.register_parameter("weight", make() if affine else None)
-        self.register_parameter("bias", make() if affine else None)
+        self.register_parameter("bias", make() if affine and bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -126,7 +128,10 @@ class GroupNorm(Module):
         return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        return (
+            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+            f"bias={self.bias is not None}"
+        )
 
 
 class _Running(Module):
@@ -144,13 +149,15 @@ class _Running(Module):
         track_running_stats: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         make = lambda: empty_parameter(num_features, dtype=dtype, device=device)  # noqa: E731
         self.register_parameter("weight", make() if affine else None)
-        self.register_parameter("bias", make() if affine else None)
+        self.register_parameter("bias", make() if affine and bias else None)
         zeros = make().array
         start = {
             "running_mean": zeros,
@@ -176,7 +183,7 @@ class _Running(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
 
 
@@ -216,8 +223,12 @@ class InstanceNorm1d(_Running):
         track_running_stats: bool = False,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias
+        )
 
     def forward(self, x: Any) -> Any:
         if x.array.ndim not in (2, 3):
