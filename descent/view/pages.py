@@ -90,7 +90,8 @@ def _distribution(e: Explanation, keep: dict[str, str]) -> str:
             f'<td class=bar><progress max=100 value="{width}"></progress></td></tr>'
         )
     return (
-        "<h2><b>1</b>Prediction</h2><p>The model gives every token of its vocabulary a score (logit); "
+        "<h2><b>1</b>Prediction</h2><p>The model gives every token of its vocabulary a score, "
+        "its logit; "
         "softmax turns the scores into probabilities.</p><table><tr><th>token<th>probability"
         f"<th>logit<th></tr>{''.join(rows)}</table>"
     )
@@ -164,7 +165,8 @@ def _element(f: ElementFloor, keep: dict[str, str]) -> str:
         f"<p>Expanded to scalars by the same loops: {f.value.data:.6f} (difference "
         f"{difference:.1e}). Shape {list(np.shape(f.record.outputs[0]))}: choose another with "
         f"<code>&amp;element=…</code></p>{gradient}"
-        f"<h2><b>5</b>Scalars</h2><p>The {len(f.terms)} largest of {f.n_terms} terms. The last column "
+        f"<h2><b>5</b>Scalars</h2><p>The {len(f.terms)} largest of {f.n_terms} terms. "
+        "The last column "
         "is the chain rule: d log p / d(number) = d log p / dy · dy / d(number), through this "
         "element alone.</p><table><tr><th>term<th>value<th>numbers<th>dy/d(number)"
         f"<th>d log p/d(number)</tr>{''.join(rows)}</table>"
