@@ -72,6 +72,9 @@ def complete(
     port: Port = 8000,
     serve: Serve = True,
     type: Annotated[str | None, typer.Option("--type", help="Model type (default gpt).")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="A published experiment: lecture-gpt (Shakespeare).")
+    ] = None,
     n_layer: Annotated[int | None, typer.Option(help="Layers.")] = None,
     n_head: Annotated[int | None, typer.Option(help="Attention heads.")] = None,
     n_embd: Annotated[int | None, typer.Option(help="Width.")] = None,
@@ -80,7 +83,7 @@ def complete(
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     vocab_size: Annotated[int, typer.Option(help="Byte pairs of the tokenizer.")] = 2048,
     characters: Annotated[bool, typer.Option(help="One token per character.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of weights and batches.")] = 1337,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights and batches.")] = None,
 ) -> None:
     """A code or text completer from the files on this machine (the standard library by default)."""
     from descent.goals.complete import CompleteOptions
@@ -90,7 +93,7 @@ def complete(
     training = dict(batch_size=batch_size, learning_rate=learning_rate, seed=seed)
     options = CompleteOptions(
         data=data, minutes=minutes, steps=steps, name=name, runs=runs, fresh=fresh, type=type,
-        vocab_size=vocab_size, characters=characters,
+        preset=preset, vocab_size=vocab_size, characters=characters,
         model={k: v for k, v in sizes.items() if v is not None},
         training={k: v for k, v in training.items() if v is not None},
     )  # fmt: skip

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import descent.random
-from descent.data import Windows
+from descent.data import Windows, fetch
 from descent.generate import Sampling, complete
 from descent.generate.sessions import ModelLanguage
 from descent.goals.corpus import Corpus, TextBatches, load_corpus, make_corpus
@@ -32,6 +32,7 @@ from descent.goals.learning import (
 )
 from descent.goals.loading import load_model
 from descent.goals.model_types import model_type
+from descent.goals.presets import TEXT_PRESETS, Preset, preset_of
 from descent.models.ngram import NGram
 from descent.train.loop import Finished, Training
 from descent.train.metrics import bits_per_byte
@@ -52,6 +53,7 @@ class CompleteOptions:
     runs: Path = field(default_factory=default_runs_folder)
     fresh: bool = False
     type: str | None = None
+    preset: str | None = None
     vocab_size: int = 2048
     characters: bool = False
     max_bytes: int = 12_000_000
@@ -62,6 +64,8 @@ class CompleteOptions:
 
 def up(options: CompleteOptions, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Any]:
     """Do the whole job; yields events (see `goals.events` and `train.loop`), `Ready` last."""
+    if (preset := preset_of(options.preset, TEXT_PRESETS)) is not None:
+        options = _with_preset(options, preset)
     path, corpus = options.runs / options.name, None
     explicit = {**options.model, "type": options.type}
     run = None
@@ -90,6 +94,20 @@ def up(options: CompleteOptions, should_stop: Callable[[], bool] = lambda: False
     if run.weights.is_file():  # not when it was stopped before the first evaluation
         model, tokenizer = load_model(run)
         yield Ready(run, model, tokenizer)
+
+
+def _with_preset(options: CompleteOptions, preset: Preset) -> CompleteOptions:
+    """The options, filled up with what the preset says."""
+    steps = preset.steps if options.minutes is None else None
+    return replace(
+        options,
+        data=options.data if preset.data is None else options.data or str(fetch(preset.data)),
+        steps=options.steps or steps,
+        type=options.type or preset.type,
+        characters=True,
+        model={**preset.model, **options.model},
+        training={**preset.training, **options.training},
+    )
 
 
 def _baseline(run: RunFolder, corpus: Corpus) -> Iterator[Said]:
