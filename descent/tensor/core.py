@@ -83,7 +83,8 @@ class Tensor(
 ):
     """An n-dimensional array of numbers of one dtype that can record what is done to it.
 
-    Make one with `descent.tensor(data)`. `t.array` is the NumPy array itself.
+    Make one with `descent.tensor(data)`. `t.array` is the NumPy array itself. As in PyTorch,
+    `Tensor([1, 2])` is of the default dtype and `Tensor(2, 3)` has that shape (zeros, here).
     """
 
     __slots__ = ()
@@ -272,6 +273,8 @@ class Tensor(
         t = type(self)(self.array.copy())
         t.requires_grad = self.requires_grad
         memo[id(self)] = t
+        if self.grad is not None:
+            t.grad = type(self.grad)(self.grad.array.copy())
         return t
 
     __repr__ = printing.to_string
@@ -301,4 +304,4 @@ class _Handle:
         self.owner.hooks = [h for h in self.owner.hooks or [] if h is not self.hook]
 
 
-autograd.set_tensor_class(Tensor)
+autograd.set_tensor_class(Tensor, creating.array_of)
