@@ -153,6 +153,14 @@ def pow_(a, b):
     return a**b
 
 
+@pow_.numpy
+def _(a, b):
+    if b.dtype.kind == "i" and (b < 0).any():  # 1/aⁿ, rounded towards 0
+        inverse = np.where(abs(a) == 1, np.where(b % 2 == 0, 1, a), 0)
+        return np.where(b < 0, inverse, a ** np.maximum(b, 0))
+    return a**b
+
+
 @pow_.grad("a")
 def _(a, b, dy):
     return dy * b * a ** (b - 1) if b != 0 else 0 * dy

@@ -51,7 +51,7 @@ def sign(x):
 
 @sign.numpy
 def _(x):
-    return np.subtract(x > 0, x < 0, dtype=x.dtype)
+    return np.subtract(x > 0, x < 0, dtype=x.dtype) if x.dtype.kind != "b" else x
 
 
 def flat(dy):

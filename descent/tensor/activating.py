@@ -18,7 +18,7 @@ __all__ = ["celu", "hardshrink", "prelu", "relu", "relu_", "rrelu", "selu", "thr
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
-relu = unary(rectifiers.relu)
+relu = unary(rectifiers.relu, kinds="iuf")
 silu = unary(activations.silu, floating=True)
 mish = unary(activations.mish, floating=True)
 logsigmoid = unary(activations.logsigmoid, floating=True)

@@ -10,7 +10,7 @@ from descent.op import Elementwise
 from descent.tensor.common import operands
 from descent.tensor.inplace import rewrite
 
-__all__ = ["binary", "in_place", "need_tensor", "reflected", "unary"]
+__all__ = ["binary", "in_place", "need_kind", "need_tensor", "reflected", "unary"]
 
 Function = Callable[..., Any]
 
@@ -31,21 +31,42 @@ def _described(function: Function, op: Elementwise, name: str | None) -> Functio
     return function
 
 
-def unary(op: Elementwise, *, floating: bool = False, name: str | None = None) -> Function:
+def need_kind(x: Any, name: str, kinds: str) -> None:
+    """Refuse dtypes whose kind ("b" booleans, "iu" integers, "f" floats) is not among `kinds`."""
+    if x.array.dtype.kind not in kinds:
+        allowed = [word for kind, word in _KINDS.items() if kind in kinds]
+        raise NotImplementedError(
+            f'"{name}" is not implemented for {x.array.dtype}; it takes {" and ".join(allowed)}'
+        )
+
+
+_KINDS = {"b": "booleans", "i": "integers", "f": "floating-point numbers"}
+
+
+def unary(
+    op: Elementwise, *, floating: bool = False, kinds: str = "", name: str | None = None
+) -> Function:
     """`f(input)`; `floating` lifts integers and booleans to the default float."""
 
     def function(input: Any) -> Any:
         need_tensor(input, function.__name__)
+        if kinds:
+            need_kind(input, function.__name__, kinds)
         return apply(op, *operands(input, floating=floating))
 
     return _described(function, op, name)
 
 
-def binary(op: Elementwise, *, floating: bool = False, name: str | None = None) -> Function:
+def binary(
+    op: Elementwise, *, floating: bool = False, kinds: str = "", name: str | None = None
+) -> Function:
     """`f(input, other)` on tensors and numbers of any types, brought to their common type."""
 
     def function(input: Any, other: Any) -> Any:
-        return apply(op, *operands(input, other, floating=floating))
+        a, b = operands(input, other, floating=floating)
+        if kinds:
+            need_kind(a, function.__name__, kinds)
+        return apply(op, a, b)
 
     return _described(function, op, name)
 

@@ -74,7 +74,15 @@ def operands(*xs: Any, floating: bool = False) -> list[Any]:
     d = promote(*raw)
     if floating and d.kind != "f":
         d = promote(1.0)
-    return [cast(x, d) if isinstance(x, TensorBase) else wrap(np.asarray(x, d)) for x in xs]
+    return [cast(x, d) if isinstance(x, TensorBase) else wrap(_number(x, d)) for x in xs]
+
+
+def _number(x: Any, dtype: np.dtype) -> np.ndarray:
+    """A 0-d array; an integer too large for the dtype wraps around, as in C and PyTorch."""
+    try:
+        return np.asarray(x, dtype)
+    except OverflowError:
+        return np.asarray(x).astype(dtype)
 
 
 def axis(dim: int, nd: int) -> int:

@@ -128,28 +128,12 @@ clip = clamp
 clamp_min, clamp_max = binary(choices.clamp_min), binary(choices.clamp_max)
 
 
-def _whole(function: Any) -> Any:
-    """The same function, refusing floating-point operands."""
-
-    def checked(*tensors: Any) -> Any:
-        for t in tensors:
-            if getattr(t, "array", np.asarray(t)).dtype.kind == "f":
-                raise RuntimeError(
-                    f"{function.__name__} is for integers and booleans; got floating point: "
-                    "compare first, or convert with .long()"
-                )
-        return function(*tensors)
-
-    checked.__name__ = checked.__qualname__ = function.__name__
-    checked.__doc__ = function.__doc__
-    return checked
-
-
-bitwise_not = _whole(unary(logic.bitwise_not))
-bitwise_and, bitwise_or = _whole(binary(logic.bitwise_and)), _whole(binary(logic.bitwise_or))
-bitwise_xor = _whole(binary(logic.bitwise_xor))
-bitwise_left_shift = _whole(binary(logic.bitwise_left_shift))
-bitwise_right_shift = _whole(binary(logic.bitwise_right_shift))
+bitwise_not = unary(logic.bitwise_not, kinds="biu")
+bitwise_and = binary(logic.bitwise_and, kinds="biu")
+bitwise_or = binary(logic.bitwise_or, kinds="biu")
+bitwise_xor = binary(logic.bitwise_xor, kinds="biu")
+bitwise_left_shift = binary(logic.bitwise_left_shift, kinds="iu")
+bitwise_right_shift = binary(logic.bitwise_right_shift, kinds="iu")
 
 
 def _operator(function: Any) -> Any:
@@ -174,12 +158,13 @@ class ComparingMethods:
     __hash__ = object.__hash__
     isnan, isinf, isfinite, isposinf, isneginf = isnan, isinf, isfinite, isposinf, isneginf
     signbit, heaviside, nan_to_num = signbit, heaviside, nan_to_num
-    nan_to_num_ = in_place(nan_to_num)
+    nan_to_num_, heaviside_ = in_place(nan_to_num), in_place(heaviside)
     isclose, allclose, equal = isclose, allclose, equal
     maximum, minimum, fmax, fmin = maximum, minimum, fmax, fmin
     clamp, clip, clamp_min, clamp_max = clamp, clamp, clamp_min, clamp_max
     clamp_, clip_ = in_place(clamp), in_place(clamp)
     clamp_min_, clamp_max_ = in_place(clamp_min), in_place(clamp_max)
+    eq_, ne_, lt_, le_, gt_, ge_ = map(in_place, (eq, ne, lt, le, gt, ge))
     masked_fill, masked_fill_ = masked_fill, in_place(masked_fill)
 
     def where(self, condition: Any, other: Any) -> Any:
@@ -191,8 +176,14 @@ class ComparingMethods:
     bitwise_not, bitwise_and = bitwise_not, bitwise_and
     bitwise_or, bitwise_xor = bitwise_or, bitwise_xor
     bitwise_left_shift, bitwise_right_shift = bitwise_left_shift, bitwise_right_shift
+    logical_not_, logical_and_ = in_place(logical_not), in_place(logical_and)
+    logical_or_, logical_xor_ = in_place(logical_or), in_place(logical_xor)
+    bitwise_not_, bitwise_and_ = in_place(bitwise_not), in_place(bitwise_and)
+    bitwise_or_, bitwise_xor_ = in_place(bitwise_or), in_place(bitwise_xor)
+    bitwise_left_shift_ = __ilshift__ = in_place(bitwise_left_shift)
+    bitwise_right_shift_ = __irshift__ = in_place(bitwise_right_shift)
     __invert__, __and__, __or__, __xor__ = bitwise_not, bitwise_and, bitwise_or, bitwise_xor
     __rand__, __ror__, __rxor__ = bitwise_and, bitwise_or, bitwise_xor
     __lshift__, __rshift__ = bitwise_left_shift, bitwise_right_shift
     __rlshift__, __rrshift__ = reflected(bitwise_left_shift), reflected(bitwise_right_shift)
-    __iand__, __ior__, __ixor__ = map(in_place, (bitwise_and, bitwise_or, bitwise_xor))
+    __iand__, __ior__, __ixor__ = bitwise_and_, bitwise_or_, bitwise_xor_

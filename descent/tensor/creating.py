@@ -13,7 +13,7 @@ from descent.tensor.shaping import sizes
 from descent.tensor.size import device as device_class
 
 __all__ = [
-    "CreatingMethods", "as_tensor", "asarray", "empty", "empty_like", "empty_permuted",
+    "CreatingMethods", "array_of", "as_tensor", "asarray", "empty", "empty_like", "empty_permuted",
     "empty_strided", "fill", "filling",
     "from_dlpack", "from_numpy", "frombuffer", "full", "full_like", "is_tensor", "made", "ones",
     "ones_like", "scalar_tensor", "tensor", "zeros", "zeros_like",
@@ -53,7 +53,7 @@ def tensor(
     elif isinstance(data, (np.ndarray, np.generic)):
         array = np.array(data)
     else:
-        array = _from_python(data)
+        array = _from_python(data, exact=dtype is not None)
     if dtype is not None:
         with np.errstate(all="ignore"):
             array = array.astype(to_dtype(dtype).np)
@@ -62,7 +62,8 @@ def tensor(
     return made(array, requires_grad, device)
 
 
-def _from_python(data: Any) -> np.ndarray:
+def _from_python(data: Any, exact: bool = False) -> np.ndarray:
+    """Python numbers as an array; floats stay float64 when `exact` (a dtype was asked for)."""
     try:
         array = np.array(data)
     except (RuntimeError, TypeError):  # a tensor inside that requires a gradient
@@ -73,15 +74,16 @@ def _from_python(data: Any) -> np.ndarray:
         ) from None
     kind = array.dtype.kind
     if kind in "OU" or (kind == "u" and not _first_has_dtype(data)):
-        what = next((x for x in array.ravel().tolist() if not isinstance(x, (int, float))), None)
+        flat = array.ravel().tolist()
+        what = next((x for x in flat if not isinstance(x, (int, float))), 0)
         if kind == "u" or isinstance(what, int):
-            raise RuntimeError("Overflow when unpacking long: an integer does not fit in int64")
+            raise ValueError("Overflow when unpacking long long: an integer does not fit in int64")
         if kind == "U":
             raise TypeError(f"new(): invalid data type 'str': {data!r:.60}")
         if any(isinstance(x, TensorBase) for x in array.ravel()):
             return np.array(_numbers(data))
         raise RuntimeError(f"Could not infer dtype of {type(what).__name__}: {data!r:.60}")
-    if (kind == "f" or not array.size) and not _first_has_dtype(data):
+    if not exact and (kind == "f" or not array.size) and not _first_has_dtype(data):
         array = array.astype(get_default_dtype().np)
     return array
 
@@ -98,6 +100,18 @@ def _numbers(data: Any) -> Any:
     if isinstance(data, TensorBase):
         return data.array
     return [_numbers(d) for d in data] if isinstance(data, (list, tuple)) else data
+
+
+def array_of(*data: Any) -> np.ndarray:
+    """What `Tensor(...)` holds: zeros for sizes, else the numbers given, as the default dtype."""
+    first = data[0]
+    if isinstance(first, (np.ndarray, np.generic)):
+        return np.asarray(first)
+    if isinstance(first, TensorBase):
+        return first.array
+    if isinstance(first, int) or (isinstance(first, tuple) and type(first).__name__ == "Size"):
+        return np.zeros(sizes(data), get_default_dtype().np)
+    return _from_python(first).astype(get_default_dtype().np)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:

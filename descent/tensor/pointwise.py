@@ -10,8 +10,8 @@ import numpy as np
 from descent.autograd import TensorBase, apply
 from descent.dtypes import promote
 from descent.ops import activations, arithmetic, choices, exponentials, rounding, trigonometry
-from descent.tensor.calling import binary, in_place, need_tensor, reflected, unary
-from descent.tensor.common import cast, operands
+from descent.tensor.calling import binary, in_place, need_kind, need_tensor, reflected, unary
+from descent.tensor.common import as_tensor, cast, operands
 from descent.tensor.inplace import update
 
 __all__ = [
@@ -37,7 +37,7 @@ def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     if alpha != 1:
         other = mul(other, alpha)
     a, b = operands(input, other)
-    if any(isinstance(x, TensorBase) and x.array.dtype.kind == "b" for x in (input, other)):
+    if any(getattr(x, "array", np.asarray(x)).dtype.kind == "b" for x in (input, other)):
         raise RuntimeError(
             "Subtraction, the `-` operator, with a bool tensor is not supported: "
             "use the `^` or `logical_xor()` operator instead."
@@ -67,7 +67,8 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
 
 
 def whole_divisor(a: Any, b: Any) -> tuple[Any, Any]:
-    """The same operands; integers may not be divided by 0."""
+    """The same operands; no booleans, and integers may not be divided by 0."""
+    need_kind(b, "div", "iuf")
     if b.array.dtype.kind in "iub" and not b.array.all():
         raise RuntimeError("ZeroDivisionError: an integer was divided by 0")
     return a, b
@@ -91,21 +92,30 @@ def neg(input: Any) -> Any:
 def pow(input: Any, exponent: Any) -> Any:
     """input to the power of exponent (each a tensor or a number)."""
     if isinstance(exponent, TensorBase):
-        return apply(arithmetic.pow_, *operands(input, exponent))
+        a, b = operands(input, exponent)
+        need_kind(a, "pow", "iuf")
+        return apply(arithmetic.pow_, a, b)
     if not isinstance(exponent, (int, float, np.number)):
         raise TypeError(f"pow(): exponent must be a tensor or a number, got {exponent!r:.60}")
     need_tensor(input, "pow")
     x = cast(input, promote(input.array, exponent))
+    need_kind(x, "pow", "iuf")
     if x.array.dtype.kind in "iu" and exponent < 0:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
     return apply(arithmetic.power, x, exponent=exponent)
 
 
+def square(input: Any) -> Any:
+    """input²."""
+    if need_tensor(input, "square").array.dtype.kind == "b":
+        input = cast(input, np.dtype(np.int64))
+    return apply(arithmetic.square, input)
+
+
 def float_power(input: Any, exponent: Any) -> Any:
     """Power computed in float64."""
     double = np.dtype(np.float64)
-    a, b = operands(input, exponent)
-    return apply(arithmetic.pow_, cast(a, double), cast(b, double))
+    return apply(arithmetic.pow_, *(cast(as_tensor(x, double), double) for x in (input, exponent)))
 
 
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
@@ -151,8 +161,8 @@ def logit(input: Any, eps: float | None = None) -> Any:
     return apply(exponentials.logit, x)
 
 
-abs = unary(arithmetic.absolute, name="abs")
-square = unary(arithmetic.square)
+abs = unary(arithmetic.absolute, kinds="iuf", name="abs")
+
 reciprocal = unary(arithmetic.reciprocal, floating=True)
 
 exp = unary(exponentials.exp, floating=True)
@@ -232,5 +242,10 @@ class PointwiseMethods:
     log2_, log10_, log1p_ = map(in_place, (log2, log10, log1p))
     sin_, cos_, tan_, tanh_ = map(in_place, (sin, cos, tan, tanh))
     sigmoid_, logit_, lerp_ = in_place(sigmoid), in_place(logit), in_place(lerp)
-    addcmul_, addcdiv_ = in_place(addcmul), in_place(addcdiv)
+    addcmul_, addcdiv_, true_divide_ = in_place(addcmul), in_place(addcdiv), in_place(true_divide)
+    asin_, acos_, atan_, atan2_ = map(in_place, (asin, acos, atan, atan2))
+    sinh_, cosh_, asinh_, acosh_ = map(in_place, (sinh, cosh, asinh, acosh))
+    atanh_, sinc_, hypot_, xlogy_ = map(in_place, (atanh, sinc, hypot, xlogy))
+    deg2rad_, rad2deg_, ldexp_ = map(in_place, (deg2rad, rad2deg, ldexp))
+    float_power_ = in_place(float_power)
     __iadd__, __isub__, __imul__, __itruediv__, __ipow__ = add_, sub_, mul_, div_, pow_

@@ -7,7 +7,7 @@ from typing import Any
 from descent.autograd import apply, no_grad
 from descent.op import Elementwise
 from descent.ops import movement, rounding
-from descent.tensor.calling import binary, in_place, need_tensor, reflected, unary
+from descent.tensor.calling import binary, in_place, need_kind, need_tensor, reflected, unary
 from descent.tensor.common import operands
 from descent.tensor.pointwise import div, whole_divisor
 
@@ -21,7 +21,8 @@ def _rounding(op: Elementwise) -> Any:
     """The function of a rounding op; whole numbers stay as they are."""
 
     def function(input: Any) -> Any:
-        whole = need_tensor(input, op.name).array.dtype.kind != "f"
+        need_kind(need_tensor(input, op.name), op.name, "iuf")
+        whole = input.array.dtype.kind != "f"
         return apply(movement.copy if whole else op, input)
 
     function.__name__ = function.__qualname__ = op.name
@@ -31,16 +32,17 @@ def _rounding(op: Elementwise) -> Any:
 
 floor, ceil, trunc = map(_rounding, (rounding.floor, rounding.ceil, rounding.trunc))
 sign = unary(rounding.sign)
-frac = unary(rounding.frac)
+frac = unary(rounding.frac, kinds="f")
 copysign = binary(rounding.copysign, floating=True)
-nextafter = binary(rounding.nextafter)
-gcd, lcm = binary(rounding.gcd), binary(rounding.lcm)
+nextafter = binary(rounding.nextafter, kinds="f")
+gcd, lcm = binary(rounding.gcd, kinds="iu"), binary(rounding.lcm, kinds="iu")
 fix, sgn = trunc, sign
 
 
 def round(input: Any, *, decimals: int = 0) -> Any:
     """The nearest number with that many decimals, half to even."""
-    if need_tensor(input, "round").array.dtype.kind != "f":
+    need_kind(need_tensor(input, "round"), "round", "iuf")
+    if input.array.dtype.kind != "f":
         if decimals < 0:
             raise RuntimeError("round with negative decimals is for floating-point tensors")
         return apply(movement.copy, input)
@@ -70,7 +72,8 @@ class RoundingMethods:
 
     floor, ceil, trunc, fix, round, frac = floor, ceil, trunc, trunc, round, frac
     floor_, ceil_, trunc_, frac_ = map(in_place, (floor, ceil, trunc, frac))
-    round_, sign_ = in_place(round), in_place(sign)
+    round_, sign_, copysign_ = in_place(round), in_place(sign), in_place(copysign)
+    sgn_, nextafter_, gcd_, lcm_ = map(in_place, (sgn, nextafter, gcd, lcm))
     sign, sgn, copysign, nextafter, gcd, lcm = sign, sign, copysign, nextafter, gcd, lcm
     remainder, fmod, floor_divide = remainder, fmod, floor_divide
     remainder_, fmod_, floor_divide_ = map(in_place, (remainder, fmod, floor_divide))
