@@ -43,6 +43,7 @@ class _State(threading.local):
 
 _state = _State()
 _tensor_class: Any = None
+_array_of: Callable[..., Array] = np.asarray
 
 
 class TensorBase:
@@ -64,9 +65,9 @@ class TensorBase:
 
     array: Array
 
-    def __init__(self, array: Array, requires_grad: bool = False) -> None:
-        self.array = array
-        self.requires_grad = requires_grad
+    def __init__(self, array: Any = (), *sizes: Any) -> None:
+        self.array = array if type(array) is np.ndarray else _array_of(array, *sizes)
+        self.requires_grad = False
         self.grad: Any = None
         self.node: Node | None = None
         self.version = [0]
@@ -78,10 +79,14 @@ class TensorBase:
         self.label: str | None = None
 
 
-def set_tensor_class(cls: type[TensorBase]) -> None:
-    """Tell autograd which class its results have (called once, by `descent.tensor`)."""
-    global _tensor_class
-    _tensor_class = cls
+def set_tensor_class(cls: type[TensorBase], array_of: Callable[..., Array]) -> None:
+    """Tell autograd which class its results have (called once, by `descent.tensor`).
+
+    Args:
+        array_of: the array for constructor arguments that are none, such as sizes or lists.
+    """
+    global _tensor_class, _array_of
+    _tensor_class, _array_of = cls, array_of
 
 
 def wrap(array: Array) -> Any:
@@ -231,7 +236,9 @@ def apply(op: Any, *inputs: Any, **meta: Any) -> Any:
         for t in inputs:
             if t.base is not None and t._history != t.base._history:
                 current_node(t)
-        if any(t.requires_grad for t in inputs):
+            if t.requires_grad:
+                needs = inputs
+        if needs is not None:
             needs = [t.requires_grad for t in inputs]
     outs, ctx = op.forward(arrays, meta, needs)
     y = _tensor_class(outs[0])
@@ -247,25 +254,28 @@ def apply(op: Any, *inputs: Any, **meta: Any) -> Any:
 
 
 def _record(op: Any, ctx: Any, inputs: Sequence[Any], needs: list[bool], y: Any) -> None:
-    edges = [(t.node if t.node is not None else t) if n else None for t, n in zip(inputs, needs)]
+    edges = [(t.node if t.node is not None else t) if t.requires_grad else None for t in inputs]
     node = Node(op, ctx, edges, needs)
+    y.node = node
+    y.requires_grad = True
     for i in op.saved_inputs(needs):
         cell = inputs[i].version
         node.saved.append((cell, cell[0], f"input {op.inputs[min(i, len(op.inputs) - 1)]}"))
     if op.saves_output(needs):
         node.saved.append((y.version, 0, "its output"))
-    y.node = node
-    y.requires_grad = True
 
 
 def _remember_view(op: Any, x: Any, y: Any, meta: dict[str, Any]) -> None:
-    if y.array is x.array or np.may_share_memory(y.array, x.array):
+    if y.array.base is None and y.array is not x.array:
+        return  # it owns its memory: a copy
+    if y.array is x.array or not y.array.size or np.may_share_memory(y.array, x.array):
         y.version = x.version
         y.base = x.base if x.base is not None else x
         y.view_of = (*x.view_of, (op, meta))
         y._history = y.base._history
-        if y.node is not None:  # saved "its output" must watch the shared counter
-            y.node.saved = [(x.version, x.version[0], n) for _, _, n in y.node.saved]
+        node = y.node
+        if node is not None and node.saved:  # "its output" must watch the shared counter
+            node.saved = [(x.version, x.version[0], n) for _, _, n in node.saved]
 
 
 # -- the walk back ---------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -27,9 +27,7 @@ __all__ = ["Movement", "movement"]
 Array = np.ndarray
 
 
-class Moved(NamedTuple):
-    shapes: list[tuple[int, ...]]
-    metas: list[Any]
+Moved = tuple[Any, dict[str, Any]]  # the shape of the input (shapes, with many), the metas
 
 
 class Movement:
@@ -79,18 +77,17 @@ class Movement:
         self, arrays: Sequence[Array], meta: dict[str, Any], needs: Sequence[bool] | None = None
     ) -> tuple[tuple[Array], Moved | None]:
         """The moved array and what backward needs; see `Op.forward`."""
-        y = self.run(arrays, meta)
+        y = self.fn(list(arrays), **meta) if self.many else self.fn(arrays[0], **meta)
         if needs is None:
             return (y,), None
-        return (y,), Moved([a.shape for a in arrays], [meta[m] for m in self.metas])
+        return (y,), (([a.shape for a in arrays] if self.many else arrays[0].shape), meta)
 
     def backward(self, ctx: Moved, dy: Array, needs: Sequence[bool]) -> list[Array | None]:
         """The gradient of every input."""
         if self.gradient is None:
             raise RuntimeError(f"{self.name} has no gradient")
-        if self.many:
-            return list(self.gradient(dy, ctx.shapes, *ctx.metas))
-        return [self.gradient(dy, ctx.shapes[0], *ctx.metas)]
+        found = self.gradient(dy, ctx[0], *[ctx[1][m] for m in self.metas])
+        return list(found) if self.many else [found]
 
     def explain(
         self,

@@ -24,14 +24,16 @@ def _checked(name: str, index: Any, n: int, kinds: str = "iu") -> np.ndarray:
     """Positions 0 … n−1 as an array.
 
     Raises:
-        RuntimeError: for another dtype; IndexError: naming the first position out of range.
+        RuntimeError: for another dtype, and (gather, scatter) for a position out of range.
+        IndexError: for a position out of range (the others); both name one such position.
     """
     a = index.array
     if a.dtype.kind not in kinds:
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index, got {a.dtype}")
     if a.size and (int(a.min()) < 0 or int(a.max()) >= n):
         worst = int(a.min()) if int(a.min()) < 0 else int(a.max())
-        raise IndexError(f"{name}(): index {worst} is out of bounds for a dimension of size {n}")
+        kind = RuntimeError if name.startswith(("gather", "scatter")) else IndexError
+        raise kind(f"{name}(): index {worst} is out of bounds for a dimension of size {n}")
     return a if a.dtype == np.int64 else a.astype(np.int64)
 
 

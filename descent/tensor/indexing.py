@@ -26,7 +26,7 @@ def plain(index: Any) -> Any:
     """One index in NumPy's terms: an int, slice, None, Ellipsis or an array of int64 or bool.
 
     Raises:
-        IndexError: for floating-point tensors; TypeError: for things that are no index.
+        IndexError: for floating-point tensors; for other things that are no index; TypeError for strings.
     """
     kind = type(index)
     if kind is int or index is None or index is Ellipsis:
@@ -48,7 +48,7 @@ def plain(index: Any) -> Any:
     if isinstance(index, (np.ndarray, Sequence)) and not isinstance(index, str):
         array = np.asarray(_unwrapped(index))
         return _array(array if array.size else array.astype(np.int64))
-    raise TypeError(
+    raise (TypeError if kind is str else IndexError)(
         f"indices must be integers, slices, None, Ellipsis, or tensors of them, not {kind.__name__}"
     )
 

@@ -32,7 +32,8 @@ def _same_dtype(tensors: Any, name: str) -> list[Any]:
                 f"{name}(): expected a list of tensors, got {type(t).__name__} at position {i}"
             )
     if not tensors:
-        raise RuntimeError(f"{name}(): expected a non-empty list of tensors")
+        kind = ValueError if name == "cat" else RuntimeError
+        raise kind(f"{name}(): expected a non-empty list of tensors")
     d = tensors[0].array.dtype
     if all(t.array.dtype == d for t in tensors):
         return list(tensors)
