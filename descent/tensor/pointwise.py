@@ -37,12 +37,16 @@ def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     if alpha != 1:
         other = mul(other, alpha)
     a, b = operands(input, other)
-    if any(getattr(x, "array", np.asarray(x)).dtype.kind == "b" for x in (input, other)):
+    if any(x is True or x is False or _is_bool(getattr(x, "array", x)) for x in (input, other)):
         raise RuntimeError(
             "Subtraction, the `-` operator, with a bool tensor is not supported: "
             "use the `^` or `logical_xor()` operator instead."
         )
     return apply(arithmetic.sub, a, b)
+
+
+def _is_bool(a: Any) -> bool:
+    return getattr(a, "dtype", None) == np.bool_
 
 
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
