@@ -33,5 +33,14 @@ def explain(
 
     completer, _, model = load_completer(run)
     explanation = Explanation(completer, model, prompt, token=token)
-    index = None if element is None else tuple(int(i) for i in element.split(","))
+    index = None if element is None else _index(element)
     write(explanation, Console().print, op=op, index=index, top=top)
+
+
+def _index(text: str) -> tuple[int, ...]:
+    from descent.view.errors import QuestionError
+
+    try:
+        return tuple(int(i) for i in text.split(","))
+    except ValueError:
+        raise QuestionError(f"--element {text}: write the indices as 0,3,17") from None

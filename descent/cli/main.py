@@ -43,8 +43,17 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     from descent.serve.server import AddressInUse
     from descent.train.checkpoint import CheckpointError
     from descent.train.nonfinite import NonFiniteError
+    from descent.view.errors import QuestionError
 
-    return (DataError, RunError, CheckpointError, NonFiniteError, AddressInUse, ImportError)
+    return (
+        DataError,
+        RunError,
+        CheckpointError,
+        NonFiniteError,
+        AddressInUse,
+        QuestionError,
+        ImportError,
+    )
 
 
 def main() -> None:
@@ -56,7 +65,7 @@ def main() -> None:
     except Exception as error:
         if isinstance(error, expected_errors()) or _disk_full(error):
             Console(stderr=True).print(
-                f"descent: {error}", style="red", highlight=False, markup=False
+                f"descent: {error}", style="red", highlight=False, markup=False, soft_wrap=True
             )
             sys.exit(1)
         raise

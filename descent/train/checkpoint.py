@@ -133,7 +133,22 @@ def _fill(path: Any, model: Any, arrays: dict[str, np.ndarray], meta: dict[str, 
     for name, first in json.loads(meta.get("shared", "{}")).items():
         if first in arrays:
             arrays[name] = arrays[first]
-    try:
-        model.load_state_dict({k: from_numpy(np.array(v)) for k, v in arrays.items()})
-    except (RuntimeError, KeyError) as error:
-        raise CheckpointError(f"{path} holds the weights of another model: {error}") from None
+    if why := _mismatch(model, arrays):
+        raise CheckpointError(f"{path} holds the weights of another model: {why}")
+    model.load_state_dict({k: from_numpy(np.array(v)) for k, v in arrays.items()})
+
+
+def _mismatch(model: Any, arrays: dict[str, np.ndarray]) -> str | None:
+    """What is missing, too much or of another shape: the first name and how many more."""
+    shapes = {name: tuple(t.array.shape) for name, t in model.state_dict().items()}
+    missing = [n for n in shapes if n not in arrays]
+    extra = [n for n in arrays if n not in shapes]
+    wrong = [n for n in shapes if n in arrays and arrays[n].shape != shapes[n]]
+    for names, what in ((missing, "it has no"), (extra, "this model has no")):
+        if names:
+            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+            return f"{what} {names[0]}{more}"
+    if wrong:
+        n = wrong[0]
+        return f"{n} has shape {list(arrays[n].shape)}, this model's has {list(shapes[n])}"
+    return None

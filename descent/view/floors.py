@@ -16,6 +16,7 @@ from descent import from_numpy
 from descent.generate import Completer
 from descent.nn import functional as F
 from descent.scalar import Value
+from descent.view.errors import QuestionError
 from descent.view.terms import Term, largest_terms
 from descent.view.trace import Record, Trace
 
@@ -68,7 +69,7 @@ class Explanation:
         token: text or id of the next token to explain; the likeliest one by default.
 
     Raises:
-        ValueError: a prompt without tokens, or a `token` that is not one token.
+        QuestionError: a prompt without tokens, or a `token` that is not one token.
     """
 
     def __init__(
@@ -95,11 +96,11 @@ class Explanation:
             return int(np.argmax(self.logits))
         if isinstance(token, int):
             if not 0 <= token < len(self.logits):
-                raise ValueError(f"token {token} is outside 0 … {len(self.logits) - 1}")
+                raise QuestionError(f"token {token} is outside 0 … {len(self.logits) - 1}")
             return token
         ids = self.completer.tokenizer.encode(token)
         if len(ids) != 1:
-            raise ValueError(f"{token!r} is {len(ids)} tokens, not one: choose one of the list")
+            raise QuestionError(f"{token!r} is {len(ids)} tokens, not one: choose one of the list")
         return int(ids[0])
 
     # -- floor 1: the distribution -----------------------------------------------------------
@@ -152,10 +153,10 @@ class Explanation:
         """One op that ran.
 
         Raises:
-            ValueError: no such number.
+            QuestionError: no such number.
         """
         if not 0 <= number < len(self.trace.records):
-            raise ValueError(
+            raise QuestionError(
                 f"op {number}: this prediction ran ops 0 to {len(self.trace.records) - 1}"
             )
         return self.trace.records[number]
@@ -187,13 +188,13 @@ class Explanation:
         """One number as a scalar expression, its terms largest first.
 
         Raises:
-            ValueError: an index that does not fit the output's shape.
+            QuestionError: an index that does not fit the output's shape.
         """
         r = self.record(number)
         y = r.outputs[0]
         index = self.default_index(number) if index is None else index
         if len(index) != y.ndim or not all(-n <= i < n for i, n in zip(index, y.shape)):
-            raise ValueError(
+            raise QuestionError(
                 f"element {list(index)} is outside the output of shape {list(y.shape)}"
             )
         index = tuple(i % n for i, n in zip(index, y.shape))

@@ -14,6 +14,7 @@ import numpy as np
 from descent import ops
 from descent.op import Elementwise, Movement, Op
 from descent.scalar import gradcheck
+from descent.view.errors import QuestionError
 
 __all__ = ["all_ops", "op_names", "show_op"]
 
@@ -38,14 +39,14 @@ def show_op(name: str) -> str:
     """The page of an op as text: formula, axes, source, example, gradient check, timing.
 
     Raises:
-        ValueError: an unknown op; the message lists the nearest names.
+        QuestionError: an unknown op; the message lists the nearest names.
     """
     import difflib
 
     found = all_ops()
     if name not in found:
         near = difflib.get_close_matches(name, found, 5) or list(found)[:8]
-        raise ValueError(f"there is no op {name!r}; did you mean {', '.join(near)}?")
+        raise QuestionError(f"there is no op {name!r}; did you mean {', '.join(near)}?")
     op = found[name]
     parts = [f"{op.name}  {_signature(op)}", textwrap.indent(op.doc, "  "), _module_doc(op)]
     parts.append("Source\n" + textwrap.indent(op.source(), "  "))

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 
+from descent.view.errors import QuestionError
 from descent.view.floors import ElementFloor, Explanation
 from descent.view.trace import Record, input_names
 
@@ -31,7 +32,7 @@ def explain_routes(models: Models) -> list[Any]:
         try:
             page = await run_in_threadpool(_answer, models, query)
             return HTMLResponse(page)
-        except ValueError as error:
+        except QuestionError as error:
             return HTMLResponse(_frame("Can't explain that", f"<p>{escape(str(error))}</p>"), 400)
 
     async def style(request: Any) -> Any:
@@ -43,7 +44,7 @@ def explain_routes(models: Models) -> list[Any]:
 def _answer(models: Models, query: dict[str, str]) -> str:
     name = query.get("model") or next(iter(models))
     if name not in models:
-        raise ValueError(f"there is no model {name!r}; there are: {', '.join(models)}")
+        raise QuestionError(f"there is no model {name!r}; there are: {', '.join(models)}")
     model, _, completer = models[name]
     token: str | int | None = query.get("token")
     if query.get("token_id", "").isdigit():
@@ -56,7 +57,7 @@ def _answer(models: Models, query: dict[str, str]) -> str:
         try:
             index = tuple(int(i) for i in query["element"].split(","))
         except ValueError:
-            raise ValueError(f"element={query['element']!r}: write indices as 0,3,17") from None
+            raise QuestionError(f"element={query['element']!r}: write indices as 0,3,17") from None
     return render(e, keep, number, index)
 
 
