@@ -20,6 +20,7 @@ import numpy as np
 from descent import blas
 from descent.kernel import prange
 from descent.op import Lowering, Op, op
+from descent.ops.probability import row_max, row_sum
 
 __all__ = ["attention"]
 
@@ -80,10 +81,11 @@ def _(q, k, v, limit, scale):
     p = blas.matmul(q * q.dtype.type(scale), k.swapaxes(1, 2))
     if limit.size and limit.min() < k.shape[1]:
         p += np.where(np.arange(k.shape[1]) < limit[:, None], 0, -np.inf).astype(q.dtype)
+    rows = p.reshape(-1, p.shape[2])
     if p.size:
-        p -= p.max(2, keepdims=True)
-    np.exp(p, out=p)
-    p /= p.sum(2, keepdims=True)
+        rows -= row_max(rows)
+    np.exp(rows, out=rows)
+    rows *= 1 / row_sum(rows)
     return blas.matmul(p, v), p
 
 
@@ -118,7 +120,7 @@ def attention_grad(q, k, v, limit, p, dy, dq, dk, dv, scale):
 def _(q, k, v, limit, p, dy, scale):
     g = blas.matmul(dy, v.swapaxes(1, 2))
     g *= p
-    g -= p * g.sum(2, keepdims=True)
+    g -= p * np.einsum("bqk->bq", g)[:, :, None]
     g *= q.dtype.type(scale)
     dv = blas.matmul(p.swapaxes(1, 2), dy)
     return blas.matmul(g, k), blas.matmul(g.swapaxes(1, 2), q), dv

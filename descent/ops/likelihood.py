@@ -13,6 +13,7 @@ import numpy as np
 
 from descent.kernel import prange
 from descent.op import Rows, op
+from descent.ops.probability import row_max
 
 __all__ = ["cross_entropy", "nll"]
 
@@ -37,10 +38,10 @@ def cross_entropy(x, target, y, e, total):
 def _(x, target):
     if not x.size:
         return np.zeros(x.shape[0], x.dtype), x, np.zeros(x.shape[0], x.dtype)
-    e = x - x.max(1, keepdims=True)
+    e = x - row_max(x)
     right = e[np.arange(len(target)), target]
     np.exp(e, out=e)
-    total = e.sum(1)
+    total = np.einsum("rc->r", e)
     return np.log(total) - right, e, total
 
 
