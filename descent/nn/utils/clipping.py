@@ -78,8 +78,9 @@ def clip_grad_norm_(
     norm = get_total_norm([Tensor(g) for g in grads], norm_type, error_if_nonfinite)
     scale = float(max_norm) / (float(norm.array) + 1e-6)
     if not scale >= 1:  # also for NaN, which spreads as in PyTorch
-        for g in grads:
-            g *= scale
+        with np.errstate(invalid="ignore"):  # inf · 0
+            for g in grads:
+                g *= scale
     return norm
 
 
