@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from descent.autograd import wrap
+from descent.dtypes import get_default_dtype
 from descent.tensor.common import axis
 from descent.tensor.results import pair
 
@@ -125,7 +126,7 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     """
     x = input.array.reshape(-1)
     if x.dtype.kind != "f":
-        raise RuntimeError(f'"histogram_cpu" not implemented for {x.dtype}; convert with .float()')
+        x = x.astype(get_default_dtype().np)
     if bins <= 0:
         raise RuntimeError(f"bins must be > 0, got {bins}")
     low, high = _ends("histc", x, float(min), float(max), 1)

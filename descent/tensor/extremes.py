@@ -23,13 +23,14 @@ def _not_empty(name: str, x: Any, dims: tuple[int, ...] | None) -> None:
     """Refuse to choose among no elements.
 
     Raises:
-        IndexError: for an axis of size 0; RuntimeError: for an empty tensor without `dim`.
+        IndexError: for an axis of size 0, or (argmax, argmin) an empty tensor without `dim`;
+        RuntimeError: for an empty tensor without `dim`.
     """
     a = x.array
     if a.size:
         return
     if dims is None:
-        raise RuntimeError(
+        raise (IndexError if name.startswith("arg") else RuntimeError)(
             f"{name}(): Expected reduction dim to be specified for input.numel() == 0 (shape "
             f"{list(a.shape)}). Specify the reduction dim with the 'dim' argument."
         )

@@ -31,7 +31,15 @@ def vector_norm(
     if isinstance(ord, (str, type(None))):
         raise TypeError(f"vector_norm: ord must be a number, got {ord!r}")
     if ord in (inf, -inf):
-        return (amax if ord > 0 else amin)(x.abs(), dim, keepdim)
+        try:
+            return (amax if ord > 0 else amin)(x.abs(), dim, keepdim)
+        except (IndexError, RuntimeError):
+            if x.array.size:
+                raise
+            raise RuntimeError(
+                f"linalg.vector_norm cannot compute the {ord} norm of no elements (shape "
+                f"{list(x.array.shape)}, dim {dim}): the operation does not have an identity"
+            ) from None
     if ord == 1:
         return sum(x.abs(), dim, keepdim)
     if ord == 0:
