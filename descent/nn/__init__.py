@@ -74,6 +74,13 @@ from descent.nn.parameter import Parameter
 from descent.nn.recording import current_path, module_stack, record_modules
 from descent.nn.recurrent import GRU, LSTM, RNN
 from descent.nn.summary import summary
+from descent.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "functional", "init", "utils",
@@ -81,7 +88,8 @@ __all__ = [
     "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential",
     "Bilinear", "Embedding", "Flatten", "Identity", "Linear", "Unflatten",
     "BatchNorm1d", "GroupNorm", "InstanceNorm1d", "LayerNorm", "RMSNorm",
-    "Conv1d", "MultiheadAttention",
+    "Conv1d", "MultiheadAttention", "Transformer", "TransformerDecoder",
+    "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",
     "GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell",
     "AlphaDropout", "Dropout", "Dropout1d",
     "CELU", "ELU", "GELU", "GLU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU",
