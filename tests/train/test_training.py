@@ -81,7 +81,9 @@ def test_interrupted_and_resumed_equals_uninterrupted_to_the_last_bit(tmp_path, 
 def test_accumulation_is_a_mean_over_equal_batches(tmp_path) -> None:
     """Two half batches give the step that one whole batch gives."""
     one = training(tmp_path / "one", clip=None, optimizer="sgd", max_steps=1, weight_decay=0.0)
-    two = training(tmp_path / "two", clip=None, optimizer="sgd", max_steps=1, accumulate=2, weight_decay=0.0)
+    two = training(
+        tmp_path / "two", clip=None, optimizer="sgd", max_steps=1, accumulate=2, weight_decay=0.0
+    )
     one.model.h[0].mlp.dropout.p = 0.0
     for t in (one, two):
         for m in t.model.modules():
@@ -165,10 +167,11 @@ KILLED = """
 """
 
 
-@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is a POSIX signal")
 def test_kill_9_in_the_middle_of_a_save_leaves_the_previous_checkpoint(tmp_path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path)], capture_output=True, text=True
+        [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path)],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     whole = training(tmp_path / "whole")
@@ -200,7 +203,9 @@ def test_bits_per_byte() -> None:
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "wsd", "constant", "step"])
 def test_schedules_start_warm_and_end_low(schedule) -> None:
-    s = TrainSettings(max_steps=100, warmup_steps=10, schedule=schedule, decay_at=50, learning_rate=1.0)
+    s = TrainSettings(
+        max_steps=100, warmup_steps=10, schedule=schedule, decay_at=50, learning_rate=1.0
+    )
     rates = [learning_rate(t, s) for t in range(100)]
     assert rates[0] == pytest.approx(1 / 11)
     assert max(rates) <= 1.0
