@@ -12,7 +12,7 @@ import numpy as np
 from descent.op import Op
 from descent.op.declared import Lowering
 from descent.op.expand import lift
-from descent.ops.gathers import add_rows
+from descent.ops.rowsums import add_rows
 
 __all__ = ["scatter_add", "scatter_max", "scatter_min", "scatter_prod"]
 

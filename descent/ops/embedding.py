@@ -8,9 +8,12 @@ C of section 2.
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from descent.op import movement
+from descent.ops.rowsums import add_rows
 
 __all__ = ["embedding"]
 
@@ -30,14 +33,5 @@ def _(dy, shape, ids, padding_idx):
 
 
 def scatter_add(rows: np.ndarray, ids: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Zeros of `shape` with every row added at its id: sort, then sum each run of equal ids.
-
-    Measured against `np.add.at` (4x slower) and a one-hot product (as fast for tiny tables only).
-    """
-    out = np.zeros(shape, rows.dtype)
-    if ids.size:
-        order = np.argsort(ids, kind="stable")
-        ids = ids[order]
-        starts = np.flatnonzero(np.concatenate(([True], ids[1:] != ids[:-1])))
-        out[ids[starts]] = np.add.reduceat(rows[order], starts, 0)
-    return out
+    """Zeros of `shape` with every row added at its id."""
+    return add_rows(rows.reshape(ids.size, prod(shape[1:])), ids, shape[0]).reshape(shape)

@@ -12,29 +12,9 @@ from __future__ import annotations
 import numpy as np
 
 from descent.op import movement, sum_to
+from descent.ops.rowsums import add_rows
 
-__all__ = ["add_rows", "gather", "index", "masked_select", "put", "scatter", "take"]
-
-
-def add_rows(rows, positions, n):
-    """Σ of the rows that share a position: out[p] = Σ_{j: positions_j = p} rows[j].
-
-    rows [J, C], positions [J] in [0, n); returns [n, C]. `np.add.at` takes one element at a time;
-    sorting the positions and adding up runs is an order of magnitude faster. Columns that are
-    single numbers are a histogram.
-    """
-    if rows.shape[1] == 1 or not rows.size:
-        flat = np.bincount(positions, rows.ravel(), n) if rows.size else np.zeros(n * rows.shape[1])
-        return flat.astype(rows.dtype).reshape(n, rows.shape[1])
-    out = np.zeros((n, rows.shape[1]), rows.dtype)
-    order = np.argsort(positions, kind="stable")
-    ordered = positions[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    if len(starts) == len(ordered):  # every position once
-        out[positions] = rows
-    else:
-        out[ordered[starts]] = np.add.reduceat(rows[order], starts, axis=0)
-    return out
+__all__ = ["gather", "index", "masked_select", "put", "scatter", "take"]
 
 
 def _positions(given, index):
@@ -47,6 +27,11 @@ def _positions(given, index):
     while parts and isinstance(parts[-1], slice) and parts[-1] == slice(None):
         parts, used = parts[:-1], used - 1
     lead, tail = given[:used], given[used:]
+    if all(isinstance(p, np.ndarray) and p.dtype != bool for p in parts):
+        flat = np.zeros((), np.int64)
+        for p, n in zip(parts, lead):
+            flat = flat * n + np.where(p < 0, p + n, p)
+        return flat, tail
     return np.arange(int(np.prod(lead, dtype=int))).reshape(lead)[parts], tail
 
 

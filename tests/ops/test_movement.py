@@ -66,13 +66,3 @@ def test_ties_share_the_gradient():
     dx, dv, _ = op.backward(ctx, dy, [True, True, False])
     np.testing.assert_allclose(dx, [1 / 3, 0])
     np.testing.assert_allclose(dv, [1 / 3, 1 / 3, 1])
-
-
-@pytest.mark.parametrize("width", [1, 3])
-def test_add_rows_is_a_sum_over_equal_positions(width):
-    positions = rng.integers(0, 7, 100)
-    values = rng.standard_normal((100, width))
-    expected = np.zeros((7, width))
-    np.add.at(expected, positions, values)
-    np.testing.assert_allclose(gathers.add_rows(values, positions, 7), expected, atol=1e-12)
-    assert gathers.add_rows(values[:0], positions[:0], 7).tolist() == np.zeros((7, width)).tolist()
