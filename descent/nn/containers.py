@@ -7,9 +7,9 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from descent.autograd import TensorBase
 from descent.nn.module import Module
 from descent.nn.parameter import Parameter
+from descent.tensor import Tensor
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
@@ -45,7 +45,7 @@ class _Listed(Module):
         return self._all()[_position(index, len(self), type(self).__name__)]
 
     def _slice(self, index: slice) -> Any:
-        return type(self)(self._all()[index])
+        raise NotImplementedError
 
     def __setitem__(self, index: Any, module: Module) -> None:
         i = _position(index, len(self), type(self).__name__)
@@ -112,6 +112,9 @@ class ModuleList(_Listed):
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
         self._refill(modules or ())
+
+    def _slice(self, index: slice) -> ModuleList:
+        return ModuleList(self._all()[index])
 
     def __add__(self, other: Iterable[Module]) -> ModuleList:
         return ModuleList([*self, *other])
@@ -189,7 +192,7 @@ class ModuleDict(Module):
 
 def _parameter(value: Any) -> Any:
     """A plain tensor becomes a parameter, as in PyTorch."""
-    if isinstance(value, TensorBase) and not isinstance(value, Parameter):
+    if isinstance(value, Tensor) and not isinstance(value, Parameter):
         return Parameter(value)
     return value
 
@@ -198,8 +201,8 @@ def _described(container: Any, items: Iterable[tuple[str, Any]]) -> str:
     lines = []
     for name, p in items:
         kind = "Parameter" if isinstance(p, Parameter) else "Object"
-        size = "x".join(map(str, p.shape)) if isinstance(p, TensorBase) else type(p).__name__
-        named = f"torch.{p.dtype.name} of size {size}" if isinstance(p, TensorBase) else size
+        size = "x".join(map(str, p.shape)) if isinstance(p, Tensor) else type(p).__name__
+        named = f"torch.{p.dtype.name} of size {size}" if isinstance(p, Tensor) else size
         lines.append(f"  ({name}): {kind} containing: [{named}]")
     return f"{type(container).__name__}(" + ("\n" + "\n".join(lines) + "\n" if lines else "") + ")"
 

@@ -82,7 +82,7 @@ class Conv1d(Module):
         if self.padding == "same":
             total = self.dilation[0] * (self.kernel_size[0] - 1)
             return total // 2, total - total // 2
-        return self.padding[0], self.padding[0]
+        return int(self.padding[0]), int(self.padding[0])
 
     def extra_repr(self) -> str:
         text = (

@@ -246,7 +246,7 @@ class InstanceNorm1d(_Running):
         return y.reshape(*x.array.shape)
 
     def _update(self, batch: np.ndarray) -> None:
-        rate = self.momentum
+        rate = self.momentum or 0.0
         seen_mean, seen_var = batch.mean((0, 2)), batch.var(2, ddof=1).mean(0)
         for running, seen in ((self.running_mean, seen_mean), (self.running_var, seen_var)):
             init.constant_(running, (1 - rate) * running.array + rate * seen)
