@@ -196,8 +196,7 @@ class Rows(Lowering):
         if type(dim) is list:
             dim = tuple(dim)
         plan = _row_plan(arrays[0].shape, dim, meta.get("keepdim", False))
-        inputs = op.axes.inputs
-        return [self._flat(a, plan, inputs[i].letters) for i, a in enumerate(arrays)], plan
+        return [self._flat(a, plan, k) for a, k in zip(arrays, op.in_letters)], plan
 
     @staticmethod
     def _flat(a: Array, plan: RowPlan, letters: tuple[str, ...]) -> Array:
@@ -219,10 +218,10 @@ class Rows(Lowering):
         return out if out.shape == kept else out.reshape(kept)
 
     def down_out(self, op: Op, plan: RowPlan, i: int, out: Array) -> Array:
-        return self._flat(out, plan, op.axes.outputs[i].letters)
+        return self._flat(out, plan, op.out_letters[i])
 
     def up_in(self, op: Op, plan: RowPlan, i: int, dx: Array) -> Array:
-        letters = op.axes.inputs[i].letters
+        letters = op.in_letters[i]
         if letters == ("r", "c"):
             return self._full(dx, plan)
         return dx.reshape(plan.r if letters == ("r",) else plan.c)
@@ -256,6 +255,8 @@ class Op:
         self.name = fn.__name__.rstrip("_")
         self.doc = inspect.getdoc(fn) or ""
         self.axes = Axes.parse(axes)
+        self.in_letters = tuple(operand.letters for operand in self.axes.inputs)
+        self.out_letters = tuple(operand.letters for operand in self.axes.outputs)
         self.lower = lower or Lowering()
         self.visible = visible
         self.flops = flops
@@ -330,9 +331,10 @@ class Op:
             saved = {n: a for n, a in zip(self.inputs, lowered) if n in reads}
             saved.update((n, a) for n, a in zip(self.outputs, outs) if n in reads)
             ctx = Context(plan, meta, saved, [(a.shape, a.dtype) for a in lowered])
-        if self._direct and self.visible == 1:
-            return (np.asarray(outs[0]),), ctx
         up = self.lower.up
+        if self.visible == 1:  # the common case
+            y = outs[0] if type(outs[0]) is np.ndarray else np.asarray(outs[0])
+            return (y if self._direct else up(self, plan, 0, y),), ctx
         return tuple(up(self, plan, i, np.asarray(outs[i])) for i in range(self.visible)), ctx
 
     def backward(self, ctx: Context, dy: Array, needs: Sequence[bool]) -> list[Array | None]:
