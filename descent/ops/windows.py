@@ -48,10 +48,21 @@ def conv(x, w, at, y):
                     y[b, g, o, s] = total
 
 
+def as_slice(places: np.ndarray) -> slice | np.ndarray:
+    """The same places as a slice where they are evenly spaced (one axis): faster to copy and add."""
+    steps = np.diff(places)
+    if steps.size and steps[0] > 0 and (steps == steps[0]).all():
+        return slice(int(places[0]), int(places[-1]) + 1, int(steps[0]))
+    return places
+
+
 def columns(x: np.ndarray, at: np.ndarray) -> np.ndarray:
     """The windows as a matrix per sample and group: [b, g, i k, s]."""
     b, g, i, _ = x.shape
-    return x.take(at.T, axis=3).reshape(b, g, i * at.shape[1], at.shape[0])
+    windows = np.empty((b, g, i, at.shape[1], at.shape[0]), x.dtype)
+    for k in range(at.shape[1]):
+        windows[..., k, :] = x[..., as_slice(at[:, k])]
+    return windows.reshape(b, g, i * at.shape[1], at.shape[0])
 
 
 @conv.numpy
@@ -79,7 +90,7 @@ def _(w, at, dy, shape):
     d = d.reshape(*shape[:3], n, at.shape[0])
     dx = np.zeros(shape, dy.dtype)
     for k in range(n):  # for one k, no two windows share a place
-        dx[..., at[:, k]] += d[..., k, :]
+        dx[..., as_slice(at[:, k])] += d[..., k, :]
     return dx
 
 
@@ -181,5 +192,5 @@ def _(at, count, dy, shape):
     share = dy / count.astype(dy.dtype)
     for k in range(at.shape[1]):  # adaptive windows may share a place for one k
         inside = at[:, k] >= 0
-        np.add.at(dx, (slice(None), at[inside, k]), share[:, inside])
+        np.add.at(dx.T, at[inside, k], share[:, inside].T)
     return dx

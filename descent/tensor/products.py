@@ -200,12 +200,10 @@ def linalg_cross(input: Any, other: Any, *, dim: int = -1) -> Any:
 
 def cross(input: Any, other: Any, dim: int | None = None) -> Any:
     """Vector product; `dim` defaults to the first axis of size 3."""
-    if dim is None:
-        shape = input.array.shape
-        if 3 not in shape:
-            raise RuntimeError(f"no dimension of size 3 in input of shape {list(shape)}")
-        dim = shape.index(3)
-    return linalg_cross(input, other, dim=dim)
+    shape = input.array.shape
+    if dim is None and 3 not in shape:
+        raise RuntimeError(f"no dimension of size 3 in input of shape {list(shape)}")
+    return linalg_cross(input, other, dim=shape.index(3) if dim is None else dim)
 
 
 def trace(input: Any) -> Any:

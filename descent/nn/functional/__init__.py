@@ -5,7 +5,12 @@ from descent.nn.functional.activations import *  # noqa: F403
 from descent.nn.functional.attention import scaled_dot_product_attention
 from descent.nn.functional.classification import cross_entropy, nll_loss
 from descent.nn.functional.convolution import conv1d, conv2d, conv3d, unfold
-from descent.nn.functional.distances import cosine_similarity, normalize, pairwise_distance
+from descent.nn.functional.distances import (
+    cosine_similarity,
+    normalize,
+    pairwise_distance,
+    pdist,
+)
 from descent.nn.functional.dropping import (
     alpha_dropout,
     dropout,
@@ -75,7 +80,7 @@ __all__ = [
     "layer_norm", "linear", "local_response_norm", "log_softmax", "margin_ranking_loss",
     "max_pool1d", "max_pool2d", "max_pool3d", "mse_loss", "multi_margin_loss",
     "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "normalize", "one_hot",
-    "pad", "pairwise_distance", "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss",
+    "pad", "pairwise_distance", "pdist", "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss",
     "rms_norm", "scaled_dot_product_attention", "smooth_l1_loss", "soft_margin_loss", "softmax",
     "softmin", "triplet_margin_loss", "unfold",
 ]  # fmt: skip

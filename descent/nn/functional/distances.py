@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from descent.tensor.common import axis
+import numpy as np
 
-__all__ = ["cosine_similarity", "length", "normalize", "pairwise_distance"]
+from descent.autograd import wrap
+from descent.tensor.common import axis, operands
+
+__all__ = ["cosine_similarity", "length", "normalize", "pairwise_distance", "pdist"]
 
 
 def length(x: Any, p: float, dim: int, keepdim: bool = False) -> Any:
@@ -24,11 +27,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
 
 
 def _broadcast(x1: Any, x2: Any) -> list[Any]:
-    from numpy import broadcast_shapes
-
-    from descent.tensor.common import operands
-
-    shape = broadcast_shapes(x1.array.shape, x2.array.shape)
+    shape = np.broadcast_shapes(x1.array.shape, x2.array.shape)
     return [x.expand(*shape) for x in operands(x1, x2)]
 
 
@@ -43,3 +42,13 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out:
     """input / max(|input|_p, eps) along `dim`."""
     axis(dim, input.array.ndim)
     return input / length(input, p, dim, True).clamp(min=eps)
+
+
+def pdist(input: Any, p: float = 2.0) -> Any:
+    """The p-norm of every row of input [N, M] minus every later row: [N (N − 1) / 2]."""
+    if input.array.ndim != 2:
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {input.array.ndim}D")
+    if p < 0:
+        raise RuntimeError(f"pdist only supports non-negative p values, got {p}")
+    first, second = (wrap(i) for i in np.triu_indices(input.array.shape[0], 1))
+    return length(input.index_select(0, first) - input.index_select(0, second), p, -1)
