@@ -81,7 +81,7 @@ class RunFolder:
         path = Path(path)
         file = path / "config.json"
         if not path.is_dir():
-            raise RunError(f"there is no run folder {path}; `descent up complete` makes one")
+            raise RunError(f"there is no run folder {path}; `descent up` makes one")
         if not file.is_file():
             raise RunError(f"{path} is not a run folder: it has no config.json")
         try:

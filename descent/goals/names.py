@@ -64,7 +64,8 @@ def up(options: NamesOptions, should_stop: Callable[[], bool] = lambda: False) -
     if options.sample_only:
         run = RunFolder.open(path)
         model, tokenizer = load_model(run)
-        yield _report(run, load_items(run), model, options, run.config["results"]["steps"])
+        step = run.config.get("results", {}).get("steps", 0)
+        yield _report(run, load_items(run), model, options, step)
         return
     run = None if options.fresh else _reopen(path, options, preset)
     if run is not None and "data" in run.config:

@@ -26,11 +26,15 @@ MODELS: dict[str, tuple[type, type]] = {
 }
 
 
+_COUNTS = {"vocab_size", "block_size", "n_layer", "n_head", "n_embd", "n_hidden"}
+
+
 def build(kind: str, config: dict[str, Any]) -> Any:
     """An untrained model of type `kind`.
 
     Raises:
-        ValueError: an unknown type (the known ones are listed) or an unknown setting.
+        ValueError: an unknown type (the known ones are listed), an unknown setting, or sizes that
+            do not fit.
     """
     if kind not in MODELS:
         raise ValueError(f"unknown model type {kind!r}; known: {', '.join(MODELS)}")
@@ -38,4 +42,7 @@ def build(kind: str, config: dict[str, Any]) -> Any:
     known = {f.name for f in fields(config_class)}
     if extra := set(config) - known:
         raise ValueError(f"{kind} has no setting {sorted(extra)}; it has {sorted(known)}")
+    for name in _COUNTS & set(config):
+        if config[name] < 1:
+            raise ValueError(f"{name} must be at least 1: got {config[name]}")
     return model_class(config_class(**config))

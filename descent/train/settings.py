@@ -52,6 +52,8 @@ class TrainSettings:
         for name in ("max_steps", "batch_size", "accumulate", "eval_every", "save_every", "keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1: got {getattr(self, name)}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more: got {self.seed}")
         if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
             raise ValueError(f"learning_rate must be positive: got {self.learning_rate}")
         if self.schedule not in SCHEDULES:

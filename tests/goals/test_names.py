@@ -220,6 +220,7 @@ def test_wrong_data_is_one_sentence(make, message, tmp_path):
         ({"model": {"n_embd": 9, "n_head": 2}}, "n_embd must be a multiple of n_head"),
         ({"model": {"block_size": 4}}, "block_size=4 is too short for transformer"),
         ({"training": {"learning_rate": -1.0}}, "learning_rate must be positive"),
+        ({"training": {"seed": -5}}, "seed must be 0 or more: got -5"),
         ({"steps": 0}, "steps and minutes must be positive"),
         ({"name": "a/b c"}, "run name 'b c'"),
     ],

@@ -219,6 +219,7 @@ def test_first_loss_is_that_of_guessing(kind, config):
         ("rnn", {"vocab_size": 5, "cell": "qrnn"}, "cell must be one of rnn, gru, lstm"),
         ("wavenet", {"vocab_size": 5, "block_size": 6}, "a power of two .* got 6"),
         ("nplm", {"vocab_size": 5, "init": "zeros"}, "init must be one of kaiming"),
+        ("rnn", {"vocab_size": 5, "n_hidden": 0}, "n_hidden must be at least 1: got 0"),
         ("cnn", {"vocab_size": 5, "kernel_size": 0}, "kernel_size and n_layer must be at least 1"),
         ("gpt", {"vocab_size": 5, "n_embd": 10, "n_head": 4}, "multiple of n_head"),
     ],
