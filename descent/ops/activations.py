@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from descent.op import elementwise
+from descent.ops.blocks import in_blocks
 from descent.ops.special import erf_arrays, erf_scalar
 
 __all__ = ["elu", "gelu", "gelu_tanh", "logsigmoid", "mish", "sigmoid", "silu", "softplus"]
@@ -43,6 +44,12 @@ def _(y, dy):
     return dy * (y * (1 - y))
 
 
+@sigmoid.derivatives["x"].numpy
+@in_blocks
+def _(y, dy):
+    return dy * (y * (1 - y))
+
+
 @elementwise
 def silu(x):
     """x · σ(x), also called swish. arXiv:1702.03118, arXiv:1710.05941."""
@@ -50,6 +57,7 @@ def silu(x):
 
 
 @silu.numpy
+@in_blocks
 def _(x):
     y = sigmoid_arrays(x)
     y *= x
@@ -63,6 +71,7 @@ def _(x, dy):
 
 
 @silu.derivatives["x"].numpy
+@in_blocks
 def _(x, dy):
     s = sigmoid_arrays(x)
     g = 1 - s
@@ -80,6 +89,7 @@ def gelu(x):
 
 
 @gelu.numpy
+@in_blocks
 def _(x):
     y = erf_arrays(np.asarray(x * SQRT_HALF))
     y += 1
@@ -95,6 +105,7 @@ def _(x, dy):
 
 
 @gelu.derivatives["x"].numpy
+@in_blocks
 def _(x, dy):
     g = erf_arrays(np.asarray(x * SQRT_HALF))
     g += 1
@@ -121,6 +132,7 @@ def gelu_tanh_inner(x):
 
 
 @gelu_tanh.numpy
+@in_blocks
 def _(x):
     y = gelu_tanh_inner(x)
     y += 1
@@ -137,6 +149,7 @@ def _(x, dy):
 
 
 @gelu_tanh.derivatives["x"].numpy
+@in_blocks
 def _(x, dy):
     t = gelu_tanh_inner(x)
     g = np.empty_like(x)
@@ -159,6 +172,7 @@ def softplus(x, beta=1.0, threshold=20.0):
 
 
 @softplus.numpy
+@in_blocks
 def _(x, beta, threshold):
     return np.where(x * beta > threshold, x, np.log1p(np.exp(x * beta)) / beta)
 
@@ -169,6 +183,7 @@ def _(x, dy, beta, threshold):
 
 
 @softplus.derivatives["x"].numpy
+@in_blocks
 def _(x, dy, beta, threshold):
     return np.where(x * beta > threshold, dy, dy / (1 + np.exp(-x * beta)))
 
@@ -180,6 +195,7 @@ def logsigmoid(x):
 
 
 @logsigmoid.numpy
+@in_blocks
 def _(x):
     return np.minimum(x, 0) - np.log1p(np.exp(-abs(x)))
 
@@ -195,10 +211,16 @@ def mish(x):
     return x * np.tanh(np.log1p(np.exp(x)))
 
 
+mish.numpy(in_blocks(mish.scalar))
+
+
 @mish.grad
 def _(x, dy):
     t = np.tanh(np.log1p(np.exp(x)))
     return dy * (t + x * (1 - t * t) / (1 + np.exp(-x)))
+
+
+mish.derivatives["x"].numpy(in_blocks(mish.derivatives["x"].scalar))
 
 
 @elementwise
@@ -208,8 +230,10 @@ def elu(x, alpha=1.0, scale=1.0, input_scale=1.0):
 
 
 @elu.numpy
+@in_blocks
 def _(x, alpha, scale, input_scale):
-    return np.where(x > 0, scale * x, scale * alpha * np.expm1(x * input_scale))
+    bent = scale * alpha * np.expm1(np.minimum(x, 0) * input_scale)
+    return scale * np.maximum(x, 0) + bent
 
 
 @elu.grad
@@ -220,6 +244,7 @@ def _(x, dy, alpha, scale, input_scale):
 
 
 @elu.derivatives["x"].numpy
+@in_blocks
 def _(x, dy, alpha, scale, input_scale):
     bent = dy * (scale * alpha * input_scale) * np.exp(x * input_scale)
     return np.where(x > 0, dy * scale, bent)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from descent.op import elementwise
+from descent.ops.blocks import masked
 
 __all__ = [
     "clamp", "clamp_max", "clamp_min", "fmax", "fmin", "heaviside", "maximum", "minimum",
@@ -33,7 +34,7 @@ def _(condition, dy):
 
 @where.derivatives["a"].numpy
 def _(condition, dy):
-    return np.where(condition, dy, 0)
+    return masked(dy, condition)
 
 
 @where.grad("b")
@@ -43,7 +44,7 @@ def _(condition, dy):
 
 @where.derivatives["b"].numpy
 def _(condition, dy):
-    return np.where(condition, 0, dy)
+    return masked(dy, ~condition)
 
 
 @elementwise
@@ -83,7 +84,8 @@ def _(a, b, dy):
 
 @maximum.derivatives["a"].numpy
 def _(a, b, dy):
-    return np.where(a == b, dy / 2, np.where(a < b, 0, dy))
+    g = masked(dy, ~(a < b))
+    return np.where(a == b, g / 2, g)
 
 
 @maximum.grad("b")
@@ -93,7 +95,8 @@ def _(a, b, dy):
 
 @maximum.derivatives["b"].numpy
 def _(a, b, dy):
-    return np.where(a == b, dy / 2, np.where(b < a, 0, dy))
+    g = masked(dy, ~(b < a))
+    return np.where(a == b, g / 2, g)
 
 
 @minimum.grad("a")
@@ -103,7 +106,8 @@ def _(a, b, dy):
 
 @minimum.derivatives["a"].numpy
 def _(a, b, dy):
-    return np.where(a == b, dy / 2, np.where(a > b, 0, dy))
+    g = masked(dy, ~(a > b))
+    return np.where(a == b, g / 2, g)
 
 
 @minimum.grad("b")
@@ -113,7 +117,8 @@ def _(a, b, dy):
 
 @minimum.derivatives["b"].numpy
 def _(a, b, dy):
-    return np.where(a == b, dy / 2, np.where(b > a, 0, dy))
+    g = masked(dy, ~(b > a))
+    return np.where(a == b, g / 2, g)
 
 
 @fmax.grad("a")
@@ -123,7 +128,7 @@ def _(a, b, dy):
 
 @fmax.derivatives["a"].numpy
 def _(a, b, dy):
-    return np.where((a >= b) | (b != b), dy, 0)
+    return masked(dy, (a >= b) | (b != b))
 
 
 @fmax.grad("b")
@@ -133,7 +138,7 @@ def _(a, b, dy):
 
 @fmax.derivatives["b"].numpy
 def _(a, b, dy):
-    return np.where((a >= b) | (b != b), 0, dy)
+    return masked(dy, ~((a >= b) | (b != b)))
 
 
 @fmin.grad("a")
@@ -143,7 +148,7 @@ def _(a, b, dy):
 
 @fmin.derivatives["a"].numpy
 def _(a, b, dy):
-    return np.where((a <= b) | (b != b), dy, 0)
+    return masked(dy, (a <= b) | (b != b))
 
 
 @fmin.grad("b")
@@ -153,7 +158,7 @@ def _(a, b, dy):
 
 @fmin.derivatives["b"].numpy
 def _(a, b, dy):
-    return np.where((a <= b) | (b != b), 0, dy)
+    return masked(dy, ~((a <= b) | (b != b)))
 
 
 @elementwise
@@ -172,7 +177,7 @@ def _(x, low, dy):
 
 @clamp_min.derivatives["x"].numpy
 def _(x, low, dy):
-    return np.where(x >= low, dy, 0)
+    return masked(dy, x >= low)
 
 
 @clamp_min.grad("low")
@@ -182,7 +187,7 @@ def _(x, low, dy):
 
 @clamp_min.derivatives["low"].numpy
 def _(x, low, dy):
-    return np.where(x < low, dy, 0)
+    return masked(dy, x < low)
 
 
 @elementwise
@@ -201,7 +206,7 @@ def _(x, high, dy):
 
 @clamp_max.derivatives["x"].numpy
 def _(x, high, dy):
-    return np.where(x <= high, dy, 0)
+    return masked(dy, x <= high)
 
 
 @clamp_max.grad("high")
@@ -211,7 +216,7 @@ def _(x, high, dy):
 
 @clamp_max.derivatives["high"].numpy
 def _(x, high, dy):
-    return np.where(x > high, dy, 0)
+    return masked(dy, x > high)
 
 
 @elementwise
@@ -233,7 +238,7 @@ def _(x, low, high, dy):
 
 @clamp.derivatives["x"].numpy
 def _(x, low, high, dy):
-    return np.where((x >= low) & (x <= high), dy, 0)
+    return masked(dy, (x >= low) & (x <= high))
 
 
 @clamp.grad("low")
@@ -243,7 +248,7 @@ def _(x, low, high, dy):
 
 @clamp.derivatives["low"].numpy
 def _(x, low, high, dy):
-    return np.where((low < high) & (x < low), dy, 0)
+    return masked(dy, (low < high) & (x < low))
 
 
 @clamp.grad("high")
@@ -253,7 +258,7 @@ def _(x, low, high, dy):
 
 @clamp.derivatives["high"].numpy
 def _(x, low, high, dy):
-    return np.where((high < low) | (x > high), dy, 0)
+    return masked(dy, (high < low) | (x > high))
 
 
 @elementwise
@@ -285,4 +290,4 @@ def _(x, dy):
 
 @nan_to_num.derivatives["x"].numpy
 def _(x, dy):
-    return np.where(np.isfinite(x), dy, 0)
+    return masked(dy, np.isfinite(x))

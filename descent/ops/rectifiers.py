@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from descent.op import elementwise
+from descent.ops.blocks import masked
 
 __all__ = [
     "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "prelu", "relu",
@@ -30,7 +31,7 @@ def _(y, dy):
 
 @relu.derivatives["x"].numpy
 def _(y, dy):
-    return np.where(y > 0, dy, 0)
+    return masked(dy, y > 0)
 
 
 @elementwise
@@ -41,7 +42,7 @@ def leaky_relu(x, slope=0.01):
 
 @leaky_relu.numpy
 def _(x, slope):
-    return np.where(x > 0, x, slope * x)
+    return np.maximum(x, 0) + slope * np.minimum(x, 0)
 
 
 @leaky_relu.grad
@@ -51,7 +52,8 @@ def _(x, dy, slope):
 
 @leaky_relu.derivatives["x"].numpy
 def _(x, dy, slope):
-    return np.where(x > 0, dy, slope * dy)
+    slopes = np.array([slope, 1], dy.dtype)
+    return dy * slopes.take(np.asarray(x > 0).view(np.int8))
 
 
 @elementwise
@@ -62,7 +64,7 @@ def prelu(x, weight):
 
 @prelu.numpy
 def _(x, weight):
-    return np.where(x > 0, x, weight * x)
+    return np.maximum(x, 0) + weight * np.minimum(x, 0)
 
 
 @prelu.grad("x")
@@ -82,7 +84,7 @@ def _(x, dy):
 
 @prelu.derivatives["weight"].numpy
 def _(x, dy):
-    return np.where(x > 0, 0, x * dy)
+    return np.minimum(x, 0) * dy
 
 
 @elementwise
@@ -103,7 +105,7 @@ def _(x, dy, limit):
 
 @threshold.derivatives["x"].numpy
 def _(x, dy, limit):
-    return np.where(x <= limit, 0, dy)
+    return masked(dy, ~(x <= limit))
 
 
 @elementwise
@@ -124,7 +126,7 @@ def _(x, dy, low, high):
 
 @hardtanh.derivatives["x"].numpy
 def _(x, dy, low, high):
-    return np.where((x <= low) | (x >= high), 0, dy)
+    return masked(dy, ~((x <= low) | (x >= high)))
 
 
 @elementwise
@@ -145,7 +147,7 @@ def _(x, dy):
 
 @hardsigmoid.derivatives["x"].numpy
 def _(x, dy):
-    return np.where((x > -3) & (x < 3), dy / 6, 0)
+    return masked(dy / 6, (x > -3) & (x < 3))
 
 
 @elementwise
@@ -177,7 +179,7 @@ def hardshrink(x, lambd=0.5):
 
 @hardshrink.numpy
 def _(x, lambd):
-    return np.where((x >= -lambd) & (x <= lambd), 0, x)
+    return masked(x, ~((x >= -lambd) & (x <= lambd)))
 
 
 @hardshrink.grad
@@ -203,7 +205,7 @@ def _(x, dy, lambd):
 
 def shrunk_gradient(x, dy, lambd):
     """dy, but 0 where −λ ≤ x ≤ λ."""
-    return np.where((x >= -lambd) & (x <= lambd), 0, dy)
+    return masked(dy, ~((x >= -lambd) & (x <= lambd)))
 
 
 hardshrink.derivatives["x"].numpy(shrunk_gradient)

@@ -16,6 +16,7 @@ import math
 import numpy as np
 
 from descent.op import elementwise
+from descent.ops.blocks import in_blocks
 
 __all__ = [
     "erf", "erf_arrays", "erf_scalar", "erfc", "erfc_arrays", "erfc_scalar", "polynomial",
@@ -80,6 +81,7 @@ def erf_scalar(x):
     return 1 - tail(x) if x > 0 else tail(-x) - 1
 
 
+@in_blocks
 def erf_arrays(x):
     """erf of an array, in its own precision."""
     if x.dtype == np.float32:
@@ -112,6 +114,7 @@ def erfc_scalar(x):
     return tail(x) if x > 0 else 2 - tail(-x)
 
 
+@in_blocks
 def erfc_arrays(x):
     """erfc of an array, computed in float64."""
     z = np.asarray(x, np.float64)

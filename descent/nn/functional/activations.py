@@ -37,7 +37,7 @@ def _may_overwrite(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapped(input: Any, *args: Any, inplace: bool = False, **kwargs: Any) -> Any:
         if len(args) == len(parameters):  # given by position, after all the others
-            *args, inplace = args
+            args, inplace = args[:-1], args[-1]
         if inplace:
             return rewrite(input, function, *args, **kwargs)
         return function(input, *args, **kwargs)
