@@ -188,12 +188,15 @@ def _choose(run: RunFolder, items: Items, options: NamesOptions, preset: Preset 
 def _table(run: RunFolder, items: Items, model: Any, step: int) -> LossTable:
     """The best weights on every part, below the counts; kept as the run's results."""
     parts = (items.train, items.dev, items.test)
-    losses = [evaluate(model, in_batches(*items.rows(part))) for part in parts]
-    run.config["results"] = dict(zip(("train_loss", "dev_loss", "test_loss"), losses), steps=step)
+    train, dev, test = (evaluate(model, in_batches(*items.rows(part))) for part in parts)
+    run.config["results"] = {
+        "steps": step, "train_loss": train, "dev_loss": dev, "test_loss": test,
+    }  # fmt: skip
     run.save_config()
     parameters = sum(p.numel() for p in model.parameters())
-    mine = (f"{run.config['model']['name']}, {parameters:,} parameters", *losses)
-    return LossTable("nats per character", (*map(tuple, run.config["baselines"]), mine))
+    mine = (f"{run.config['model']['name']}, {parameters:,} parameters", train, dev, test)
+    counts = [(n, a, b, c) for n, a, b, c in run.config["baselines"]]
+    return LossTable("nats per character", (*counts, mine))
 
 
 def _write(items: Items, model: Any, options: NamesOptions, count: int, seed: int) -> Iterator[str]:
