@@ -3,6 +3,7 @@
     nll_r = −x_rt                         cross entropy_r = log Σ_k exp(x_rk) − x_rt,   t = target_r
     d nll / dx_rc = −[c = t] dy_r         d ce / dx_rc = (p_rc − [c = t]) dy_r,   p = softmax(x)
 
+A negative target is a row that does not count: loss 0, gradient 0.
 Cross entropy is one op: its gradient is a subtraction, and large scores cannot overflow. A mean
 over rows, class weights and ignored rows are made of it by `nn.functional.cross_entropy`.
 """
@@ -31,7 +32,7 @@ def cross_entropy(x, target, y, e, total):
             e[r, c] = np.exp(x[r, c] - m)
             s += e[r, c]
         total[r] = s
-        y[r] = np.log(s) - (x[r, target[r]] - m)
+        y[r] = np.log(s) - (x[r, target[r]] - m) if target[r] >= 0 else 0 * m
 
 
 @cross_entropy.numpy
@@ -42,19 +43,24 @@ def _(x, target):
     right = e[np.arange(len(target)), target]
     np.exp(e, out=e)
     total = np.einsum("rc->r", e)
-    return np.log(total) - right, e, total
+    y = np.log(total)
+    y -= right
+    y[target < 0] = 0
+    return y, e, total
 
 
 @cross_entropy.grad
 def cross_entropy_grad(target, e, total, dy, dx):
     for r in prange(e.shape[0]):
+        g = dy[r] if target[r] >= 0 else 0 * dy[r]
         for c in range(e.shape[1]):
-            dx[r, c] = e[r, c] / total[r] * dy[r]
-        dx[r, target[r]] -= dy[r]
+            dx[r, c] = e[r, c] / total[r] * g
+        dx[r, target[r]] -= g
 
 
 @cross_entropy_grad.numpy
 def _(target, e, total, dy):
+    dy = np.where(target < 0, 0, dy)
     dx = e * (dy / total)[:, None]
     dx[np.arange(len(target)), target] -= dy
     return dx
@@ -64,12 +70,12 @@ def _(target, e, total, dy):
 def nll(x, target, y):
     """−x[target] for every row of log-probabilities."""
     for r in prange(x.shape[0]):
-        y[r] = -x[r, target[r]]
+        y[r] = -x[r, target[r]] if target[r] >= 0 else 0 * x[r, 0]
 
 
 @nll.numpy
 def _(x, target):
-    return -x[np.arange(len(target)), target]
+    return np.where(target < 0, 0, -x[np.arange(len(target)), target])
 
 
 @nll.grad
@@ -77,11 +83,12 @@ def nll_grad(target, dy, dx):
     for r in prange(dx.shape[0]):
         for c in range(dx.shape[1]):
             dx[r, c] = 0 * dy[r]
-        dx[r, target[r]] = -dy[r]
+        if target[r] >= 0:
+            dx[r, target[r]] = -dy[r]
 
 
 @nll_grad.numpy
 def _(target, dy, shape):
     dx = np.zeros(shape, dy.dtype)
-    dx[np.arange(len(target)), target] = -dy
+    dx[np.arange(len(target)), target] = np.where(target < 0, 0, -dy)
     return dx

@@ -49,7 +49,7 @@ def conv(x, w, at, y):
 
 
 def as_slice(places: np.ndarray) -> slice | np.ndarray:
-    """The same places as a slice where they are evenly spaced (one axis): faster to copy and add."""
+    """The same places as a slice where they are evenly spaced: faster to copy and to add into."""
     steps = np.diff(places)
     if steps.size and steps[0] > 0 and (steps == steps[0]).all():
         return slice(int(places[0]), int(places[-1]) + 1, int(steps[0]))

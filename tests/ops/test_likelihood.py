@@ -28,6 +28,11 @@ def test_classes_in_the_middle(op):
     check_op(op, x, np.array([[0, 2], [1, 1]]), dim=1)
 
 
+@pytest.mark.parametrize("op", [likelihood.cross_entropy, likelihood.nll], ids=repr)
+def test_a_negative_target_does_not_count(op):
+    check_op(op, X, np.array([0, -1, 2, -1]), dim=1)
+
+
 def test_cross_entropy_of_large_scores():
     x = np.array([[1e4, 0.0], [0.0, 1e4]])
     (loss,), _ = likelihood.cross_entropy.forward((x, np.array([0, 0])), {"dim": 1})

@@ -106,21 +106,30 @@ def _class_axis(input: Any, target: Any) -> int:
 def _weighted(
     op: Any, input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, dim: int
 ) -> Any:
-    ids, classes = target.array, input.array.shape[dim]
-    if weight is None and ids.size and ids.min() >= 0 and ids.max() < classes:
-        if not 0 <= ignore_index < classes or not (ids == ignore_index).any():
-            return reduced(apply(op, input, target, dim=dim), reduction)  # nothing is ignored
-    ids, factors = _factors(ids, classes, weight, ignore_index, input.array.dtype)
-    losses = apply(op, input, wrap(ids), dim=dim) * wrap(factors)
+    """The op's losses, weighted and reduced; ignored targets reach the op as −1."""
+    ids, counted = _checked(target.array, input.array.shape[dim], ignore_index)
+    losses = apply(op, input, target if ids is target.array else wrap(ids), dim=dim)
+    if weight is None:
+        if reduction != "mean" or counted == ids.size:
+            return reduced(losses, reduction)
+        return losses.sum() / counted
+    factors = _factors(ids, input.array.shape[dim], weight, input.array.dtype)
+    losses = losses * wrap(factors)
     if reduction != "mean":
         return reduced(losses, reduction)
     return losses.sum() / wrap(np.asarray(factors.sum()))
 
 
-def _factors(
-    ids: np.ndarray, classes: int, weight: Any, ignore_index: int, dtype: np.dtype
-) -> tuple[np.ndarray, np.ndarray]:
-    """Ids with 0 for ignored targets, and every target's factor (0 for ignored ones)."""
+def _checked(ids: np.ndarray, classes: int, ignore_index: int) -> tuple[np.ndarray, int]:
+    """The class numbers with −1 for ignored ones, and how many count.
+
+    Raises:
+        IndexError: for a number outside the classes.
+    """
+    if not ids.size:
+        return ids, 0
+    if ids.min() >= 0 and ids.max() < classes and not 0 <= ignore_index < classes:
+        return ids, ids.size  # the common case: nothing is ignored
     ignored = ids == ignore_index
     wrong = ids[~ignored & ((ids < 0) | (ids >= classes))]
     if wrong.size:
@@ -128,16 +137,18 @@ def _factors(
             f"Target {wrong.reshape(-1)[0]} is out of bounds: there are {classes} classes "
             f"(0 to {classes - 1}); ignore_index is {ignore_index}"
         )
+    return np.where(ignored, -1, ids), ids.size - int(np.count_nonzero(ignored))
+
+
+def _factors(ids: np.ndarray, classes: int, weight: Any, dtype: np.dtype) -> np.ndarray:
+    """Every target's factor: that of its class, 0 for an ignored one."""
     if weight is not None and weight.array.shape != (classes,):
         raise RuntimeError(
             f"weight tensor should be defined either for all {classes} classes or no classes "
             f"but got weight tensor of shape: {list(weight.array.shape)}"
         )
-    ids = np.where(ignored, 0, ids)
-    ones = np.ones(classes, dtype) if weight is None else weight.array.astype(dtype)
-    return ids, np.where(
-        ignored, dtype.type(0), ones[ids] if ids.size else np.zeros(ids.shape, dtype)
-    )
+    kept = (ids >= 0).astype(dtype)
+    return kept if weight is None else kept * weight.array.astype(dtype)[ids]
 
 
 def _evenly(
@@ -146,14 +157,12 @@ def _evenly(
     """The loss against equal probabilities, −Σ_c w_c log p_c, of the targets that count."""
     if weight is not None:
         logp = logp * _along(weight, logp, dim)
-    losses = -logp.sum(dim)
-    _, factors = _factors(
-        target.array, logp.array.shape[dim], weight, ignore_index, logp.array.dtype
-    )
-    kept = (target.array != ignore_index).astype(logp.array.dtype)
-    losses = losses * wrap(kept)
+    ids, _ = _checked(target.array, logp.array.shape[dim], ignore_index)
+    dtype = logp.array.dtype
+    losses = -logp.sum(dim) * wrap((ids >= 0).astype(dtype))
     if reduction != "mean":
         return reduced(losses, reduction)
+    factors = _factors(ids, logp.array.shape[dim], weight, dtype)
     return losses.sum() / wrap(np.asarray(factors.sum()))
 
 
