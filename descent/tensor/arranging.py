@@ -15,7 +15,7 @@ from descent.tensor.shaping import reshape, sizes, transpose
 
 __all__ = [
     "ArrangingMethods", "as_strided", "diag", "diag_embed", "diagflat", "diagonal", "flip",
-    "fliplr", "flipud", "repeat", "repeat_interleave", "roll", "rot90", "tile", "tril", "triu",
+    "fliplr", "flipud", "linalg_diagonal", "repeat", "repeat_interleave", "roll", "rot90", "tile", "tril", "triu",
     "unfold",
 ]  # fmt: skip
 
@@ -137,6 +137,11 @@ def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     if a == b:
         raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
     return apply(movement.diagonal, input, offset=offset, dim1=a, dim2=b)
+
+
+def linalg_diagonal(A: Any, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+    """`diagonal` of the last two axes: a view."""
+    return diagonal(A, offset, dim1, dim2)
 
 
 def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
