@@ -165,6 +165,7 @@ class ComparingMethods:
     clamp_, clip_ = in_place(clamp), in_place(clamp)
     clamp_min_, clamp_max_ = in_place(clamp_min), in_place(clamp_max)
     eq_, ne_, lt_, le_, gt_, ge_ = map(in_place, (eq, ne, lt, le, gt, ge))
+    not_equal_, less_, less_equal_, greater_, greater_equal_ = ne_, lt_, le_, gt_, ge_
     masked_fill, masked_fill_ = masked_fill, in_place(masked_fill)
 
     def where(self, condition: Any, other: Any) -> Any:

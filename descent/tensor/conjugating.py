@@ -44,12 +44,19 @@ def isreal(input: Any) -> Any:
     return wrap(np.ones(need_tensor(input, "isreal").array.shape, bool))
 
 
+def never(input: Any) -> bool:
+    """False: there is no lazily conjugated or negated tensor."""
+    need_tensor(input, "is_conj")
+    return False
+
+
 class ConjugatingMethods:
     """The methods of `Tensor` that this family gives."""
 
     __slots__ = ()
 
-    conj, conj_physical, resolve_conj, resolve_neg = real, real, real, real
+    conj = conj_physical = conj_physical_ = resolve_conj = resolve_neg = real
     real = property(real)
     positive, angle, isreal, is_complex = positive, angle, isreal, is_complex
+    is_conj = is_neg = never
     __pos__ = positive

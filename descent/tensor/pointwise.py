@@ -251,5 +251,8 @@ class PointwiseMethods:
     sinh_, cosh_, asinh_, acosh_ = map(in_place, (sinh, cosh, asinh, acosh))
     atanh_, sinc_, hypot_, xlogy_ = map(in_place, (atanh, sinc, hypot, xlogy))
     deg2rad_, rad2deg_, ldexp_ = map(in_place, (deg2rad, rad2deg, ldexp))
-    float_power_ = in_place(float_power)
+    float_power_, absolute_, negative_ = in_place(float_power), abs_, neg_
+    subtract_, multiply_, divide_ = sub_, mul_, div_
+    arcsin_, arccos_, arctan_, arctan2_ = asin_, acos_, atan_, atan2_
+    arcsinh_, arccosh_, arctanh_ = asinh_, acosh_, atanh_
     __iadd__, __isub__, __imul__, __itruediv__, __ipow__ = add_, sub_, mul_, div_, pow_

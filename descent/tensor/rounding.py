@@ -72,6 +72,7 @@ class RoundingMethods:
 
     floor, ceil, trunc, fix, round, frac = floor, ceil, trunc, trunc, round, frac
     floor_, ceil_, trunc_, frac_ = map(in_place, (floor, ceil, trunc, frac))
+    fix_ = trunc_
     round_, sign_, copysign_ = in_place(round), in_place(sign), in_place(copysign)
     sgn_, nextafter_, gcd_, lcm_ = map(in_place, (sgn, nextafter, gcd, lcm))
     sign, sgn, copysign, nextafter, gcd, lcm = sign, sign, copysign, nextafter, gcd, lcm

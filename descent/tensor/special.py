@@ -50,7 +50,7 @@ class SpecialMethods:
 
     erf, erfc, erfinv, lgamma, digamma, i0 = erf, erfc, erfinv, lgamma, digamma, i0
     erf_, erfc_, erfinv_, lgamma_, digamma_ = map(in_place, (erf, erfc, erfinv, lgamma, digamma))
-    mvlgamma, i0_ = mvlgamma, in_place(i0)
+    mvlgamma, mvlgamma_, i0_ = mvlgamma, in_place(mvlgamma), in_place(i0)
 
     def polygamma(self, n: int) -> Any:
         """The n-th derivative of digamma."""

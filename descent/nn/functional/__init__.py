@@ -20,6 +20,7 @@ from descent.nn.functional.dropping import (
     feature_alpha_dropout,
 )
 from descent.nn.functional.embedding import embedding, one_hot
+from descent.nn.functional.gumbel import gumbel_softmax
 from descent.nn.functional.linear import bilinear, linear
 from descent.nn.functional.losses import (
     binary_cross_entropy,
@@ -69,7 +70,7 @@ from descent.nn.functional.rearranging import channel_shuffle, pixel_shuffle, pi
 from descent.nn.functional.softmaxes import log_softmax, softmax, softmin
 
 __all__ = [
-    *activations.__all__,
+    *activations.__all__, "gumbel_softmax",
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
     "adaptive_max_pool2d", "adaptive_max_pool3d", "alpha_dropout", "avg_pool1d", "avg_pool2d",
     "avg_pool3d", "batch_norm", "bilinear", "binary_cross_entropy",

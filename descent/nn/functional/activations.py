@@ -20,13 +20,15 @@ from descent.tensor.activating import (
     softsign,
     tanhshrink,
 )
+from descent.tensor.calling import in_place
 from descent.tensor.inplace import rewrite
 from descent.tensor.pointwise import sigmoid, tanh
 
 __all__ = [
-    "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
-    "leaky_relu", "logsigmoid", "mish", "prelu", "relu", "relu6", "relu_", "rrelu", "selu",
-    "sigmoid", "silu", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
+    "celu", "celu_", "elu", "elu_", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish",
+    "hardtanh", "hardtanh_", "leaky_relu", "leaky_relu_", "logsigmoid", "mish", "prelu", "relu",
+    "relu6", "relu_", "rrelu", "rrelu_", "selu", "selu_", "sigmoid", "silu", "softplus",
+    "softshrink", "softsign", "tanh", "tanhshrink", "threshold", "threshold_",
 ]  # fmt: skip
 
 
@@ -55,3 +57,7 @@ mish, hardtanh = _may_overwrite(activating.mish), _may_overwrite(activating.hard
 hardsigmoid = _may_overwrite(activating.hardsigmoid)
 hardswish = _may_overwrite(activating.hardswish)
 threshold = _may_overwrite(activating.threshold)
+
+leaky_relu_, rrelu_ = in_place(activating.leaky_relu), in_place(activating.rrelu)
+elu_, celu_, selu_ = map(in_place, (activating.elu, activating.celu, activating.selu))
+hardtanh_, threshold_ = in_place(activating.hardtanh), in_place(activating.threshold)
