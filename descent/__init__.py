@@ -113,6 +113,8 @@ from descent.tensor.creating import (
 )
 from descent.tensor.differences import cumulative_trapezoid, diff, gradient, trapezoid, trapz
 from descent.tensor.extremes import *  # noqa: F403
+from descent.tensor.factoring import cholesky, det, logdet, matrix_power, slogdet
+from descent.tensor.factoring import inv as inverse
 from descent.tensor.gathering import (
     argwhere,
     gather,
@@ -151,6 +153,14 @@ from descent.tensor.joining import (
     unbind,
     vsplit,
     vstack,
+)
+from descent.tensor.kinds import (
+    can_cast,
+    finfo,
+    iinfo,
+    is_floating_point,
+    promote_types,
+    result_type,
 )
 from descent.tensor.measuring import cdist, dist, norm, renorm
 from descent.tensor.pointwise import *  # noqa: F403
@@ -213,6 +223,7 @@ from descent.tensor.shaping import (
     clone,
     flatten,
     movedim,
+    numel,
     permute,
     ravel,
     reshape,
@@ -260,6 +271,7 @@ def __getattr__(name: str):
 __version__ = "0.1.0"
 
 __all__ = [
+    "can_cast", "finfo", "iinfo", "is_floating_point", "promote_types", "result_type",
     "get_printoptions", "printoptions", "set_printoptions",
     "channels_last", "channels_last_3d", "contiguous_format", "layout", "memory_format",
     "preserve_format", "strided",
@@ -296,8 +308,9 @@ __all__ = [
     *reducing.__all__, *extremes.__all__, *scanning.__all__, *sorting.__all__,
     "cdist", "dist", "norm", "renorm", "quantile", "nanquantile", "cumulative_trapezoid", "diff",
     "gradient", "trapezoid", "trapz", "bincount", "histc", "histogram", "unique",
-    "unique_consecutive",  # reductions, scans, sorting, norms, counting
+    "unique_consecutive", "cholesky", "det", "inverse", "logdet", "matrix_power", "slogdet",
+    # reductions, scans, sorting, norms, counting, matrices
     "broadcast_shapes", "broadcast_tensors", "broadcast_to", "clone", "flatten",
-    "moveaxis", "movedim", "permute", "ravel", "reshape", "squeeze", "swapaxes", "swapdims", "t",
-    "transpose", "unflatten", "unsqueeze",  # shapes
+    "moveaxis", "movedim", "numel", "permute", "ravel", "reshape", "squeeze", "swapaxes",
+    "swapdims", "t", "transpose", "unflatten", "unsqueeze",  # shapes
 ]  # fmt: skip

@@ -15,8 +15,8 @@ from descent.tensor.shaping import reshape, sizes, transpose
 
 __all__ = [
     "ArrangingMethods", "as_strided", "diag", "diag_embed", "diagflat", "diagonal", "flip",
-    "fliplr", "flipud", "linalg_diagonal", "repeat", "repeat_interleave", "roll", "rot90", "tile", "tril", "triu",
-    "unfold",
+    "fliplr", "flipud", "linalg_diagonal", "repeat", "repeat_interleave",
+    "roll", "rot90", "tile", "tril", "triu", "unfold",
 ]  # fmt: skip
 
 
@@ -63,7 +63,9 @@ def rot90(input: Any, k: int = 1, dims: Any = (0, 1)) -> Any:
     """Turn a plane by k · 90°."""
     if len(tuple(dims)) != 2:
         raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
-    a, b = axes(tuple(dims), input.array.ndim)
+    a, b = (axis(d, input.array.ndim) for d in dims)
+    if a == b:
+        raise RuntimeError(f"expected rotation dims to be different, but got {tuple(dims)}")
     k %= 4
     if k == 0:
         return apply(movement.clone, input)

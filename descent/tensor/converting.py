@@ -86,7 +86,7 @@ class ConvertingMethods:
                 device(a)
             elif a is not None and not isinstance(a, (bool, memory_format)):
                 dtype = a
-        y = self if dtype is None else cast(self, to_dtype(dtype).np)
+        y: Any = self if dtype is None else cast(self, to_dtype(dtype).np)
         return y.clone() if copy and y is self else y
 
     def type(self, dtype: Any = None) -> Any:

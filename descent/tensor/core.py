@@ -28,6 +28,7 @@ from descent.tensor.counting import CountingMethods
 from descent.tensor.creating import CreatingMethods
 from descent.tensor.differences import DifferenceMethods
 from descent.tensor.extremes import ExtremesMethods
+from descent.tensor.factoring import FactoringMethods
 from descent.tensor.gathering import GatheringMethods
 from descent.tensor.indexing import IndexingMethods
 from descent.tensor.joining import JoiningMethods
@@ -66,6 +67,7 @@ class Tensor(
     QuantileMethods,
     DifferenceMethods,
     CountingMethods,
+    FactoringMethods,
     ShapingMethods,
     ArrangingMethods,
     JoiningMethods,

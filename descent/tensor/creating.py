@@ -9,6 +9,7 @@ import numpy as np
 from descent.autograd import TensorBase, wrap
 from descent.dtypes import bool_ as bool_dtype
 from descent.dtypes import from_numpy_dtype, get_default_dtype, int64, to_dtype
+from descent.tensor.common import cast
 from descent.tensor.shaping import sizes
 from descent.tensor.size import device as device_class
 
@@ -117,7 +118,7 @@ def array_of(*data: Any) -> np.ndarray:
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     """A tensor that shares memory with the data when it can (tensors, arrays of this dtype)."""
     if isinstance(data, TensorBase):
-        return data if dtype is None else data.to(dtype)
+        return data if dtype is None else cast(data, to_dtype(dtype).np)
     if isinstance(data, np.ndarray):
         t = from_numpy(data)
         return t if dtype is None else t.to(dtype)

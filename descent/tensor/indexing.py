@@ -26,7 +26,8 @@ def plain(index: Any) -> Any:
     """One index in NumPy's terms: an int, slice, None, Ellipsis or an array of int64 or bool.
 
     Raises:
-        IndexError: for floating-point tensors; for other things that are no index; TypeError for strings.
+        IndexError: for floating-point tensors and other things that are no index.
+        TypeError: for strings.
     """
     kind = type(index)
     if kind is int or index is None or index is Ellipsis:

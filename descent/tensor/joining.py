@@ -24,8 +24,8 @@ __all__ = [
 
 def _same_dtype(tensors: Any, name: str) -> list[Any]:
     """The tensors of a list in their common dtype."""
-    if isinstance(tensors, TensorBase) or not isinstance(tensors, Sequence):
-        tensors = tuple(tensors)
+    if not isinstance(tensors, Sequence):
+        tensors = list(tensors)
     for i, t in enumerate(tensors):
         if not isinstance(t, TensorBase):
             raise TypeError(

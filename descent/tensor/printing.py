@@ -176,12 +176,12 @@ def _suffixes(t: Any) -> list[str]:
     return found
 
 
-def to_string(t: Any) -> str:
+def to_string(self: Any) -> str:
     """`tensor([1., 2.], requires_grad=True)`."""
     prefix = "tensor("
-    text = prefix + _body(t.array, len(prefix))
+    text = prefix + _body(self.array, len(prefix))
     column = len(text) - text.rfind("\n") + 1
-    for suffix in _suffixes(t):
+    for suffix in _suffixes(self):
         if column + len(suffix) + 2 > _options.linewidth:
             text += ",\n" + " " * len(prefix) + suffix
             column = len(prefix) + len(suffix)

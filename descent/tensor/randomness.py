@@ -235,9 +235,9 @@ class RandomMethods:
         a = self.array
         if not bounds and not named:
             return _filled(self, _whole_range(a.shape, a.dtype, generator))
-        if len(bounds) < 2:
-            bounds = (named.get("from", 0), *(bounds or (named.get("to"),)))
-        low, high = bounds
+        low, high = named.get("from", 0), named.get("to")
+        if bounds:
+            low, high = bounds if len(bounds) == 2 else (low, bounds[0])
         if high is None:
             high = _span(a.dtype)
         return _filled(self, random.randint(low, high, a.shape, a.dtype, generator))

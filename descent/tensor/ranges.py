@@ -22,7 +22,7 @@ __all__ = [
 
 
 def _number(x: Any) -> Any:
-    return x.item() if isinstance(x, TensorBase) else x
+    return x.array.item() if isinstance(x, TensorBase) else x
 
 
 def arange(

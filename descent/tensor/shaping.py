@@ -14,7 +14,7 @@ from descent.tensor.common import axes, axis
 
 __all__ = [
     "ShapingMethods", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "clone",
-    "contiguous", "expand", "expand_as", "flatten", "infer", "movedim", "permute", "ravel",
+    "contiguous", "expand", "expand_as", "flatten", "infer", "movedim", "numel", "permute", "ravel",
     "reshape", "reshape_as", "sizes", "squeeze", "sum_to_size", "swapaxes", "t", "transpose",
     "unflatten", "unsqueeze", "view", "view_as",
 ]  # fmt: skip
@@ -168,7 +168,8 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """Axes start_dim … end_dim become one."""
     shape = input.array.shape
     if not shape:
-        axis(start_dim, 0), axis(end_dim, 0)
+        for d in (start_dim, end_dim):
+            axis(d, 0)
         return apply(movement.view, input, shape=(1,))
     a, b = axis(start_dim, len(shape)), axis(end_dim, len(shape))
     if a > b:
@@ -249,6 +250,11 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     given = tensors[0] if len(tensors) == 1 and not isinstance(tensors[0], TensorBase) else tensors
     shape = broadcast_shapes(*(x.array.shape for x in given))
     return tuple(expand(x, shape) for x in given)
+
+
+def numel(input: Any) -> int:
+    """The number of elements."""
+    return input.array.size
 
 
 def sum_to_size(input: Any, *size: Any) -> Any:
