@@ -110,8 +110,7 @@ def _mod(a: float, b: float) -> tuple[float, float, float]:
 
 
 def _floordiv(a: float, b: float) -> tuple[float, float, float]:
-    q = ieee.divide(a, b)
-    return (float(a // b) if math.isfinite(q) and math.isfinite(b) else q), 0.0, 0.0
+    return (ieee.divide(a, b) if b == 0 else float(a // b)), 0.0, 0.0
 
 
 def _fmod(a: float, b: float) -> tuple[float, float, float]:
