@@ -261,7 +261,7 @@ float, double, half, long, int, short = float32, float64, float16, int64, int32,
 
 def __getattr__(name: str):
     """The floors above the tensor are loaded when first used: `descent.nn`, `descent.optim`."""
-    if name in ("nn", "optim"):
+    if name in ("linalg", "nn", "optim", "special"):
         import importlib
 
         return importlib.import_module(f"descent.{name}")

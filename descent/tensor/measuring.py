@@ -55,7 +55,7 @@ def norm(
 ) -> Any:
     """The p-norm of the elements over `dim` (all of them without it); "fro" is p = 2."""
     if p == "nuc":
-        from descent.linalg import matrix_norm
+        from descent.tensor.factoring import matrix_norm
 
         return matrix_norm(input, "nuc", dim or (-2, -1), keepdim, dtype=dtype)
     if isinstance(p, str) and p != "fro":
