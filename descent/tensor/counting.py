@@ -147,7 +147,8 @@ def histogram(
     """
     x = input.array.reshape(-1)
     if isinstance(bins, int):
-        low, high = _ends("histogram", x, *(range or (0, int(not x.size))), 0.5)
+        low, high = range or (0, int(not x.size))
+        low, high = _ends("histogram", x, low, high, 0.5)
         edges = np.linspace(low, high, bins + 1, dtype=x.dtype)
     else:
         edges = bins.array

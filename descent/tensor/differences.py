@@ -91,7 +91,7 @@ def gradient(
         spacing: distance of the samples: one number, one for each axis, or vectors of positions.
     """
     nd = input.array.ndim
-    dims = axes(dim, nd) if dim is not None else tuple(range(nd))
+    dims = axes(dim, nd) or tuple(range(nd))
     if edge_order not in (1, 2):
         raise RuntimeError(
             f"torch.gradient only supports edge_order=1 and edge_order=2, got {edge_order}"
@@ -112,52 +112,50 @@ def gradient(
     return tuple(_derivative(x, d, h, edge_order) for d, h in zip(dims, given))
 
 
+def _distances(x: Any, d: int, spacing: Any) -> np.ndarray:
+    """The n − 1 distances between neighbouring samples of an axis."""
+    n = x.array.shape[d]
+    if not isinstance(spacing, TensorBase):
+        return np.full(n - 1, 1.0 if spacing is None else float(spacing))
+    if spacing.array.shape != (n,):
+        raise RuntimeError(
+            f"torch.gradient expected a vector of {n} positions for axis {d}, got shape "
+            f"{list(spacing.array.shape)}"
+        )
+    return np.diff(spacing.array.astype(np.float64))
+
+
+def _weighted(x: Any, d: int, starts: list[int], count: int, weights: list[Any]) -> Any:
+    """Σ of parts of `count` samples from each start, times their weights (numbers or vectors)."""
+    shape = [-1 if i == d else 1 for i in range(x.array.ndim)]
+    parts = [
+        _part(x, d, start, start + count)
+        * wrap(np.atleast_1d(w).reshape(shape).astype(x.array.dtype))
+        for start, w in zip(starts, weights)
+    ]
+    total = parts[0]
+    for p in parts[1:]:
+        total = total + p
+    return total
+
+
 def _derivative(x: Any, d: int, spacing: Any, edge_order: int) -> Any:
-    """Numbers a, b, c for every sample, so that the derivative is a·left + b·here + c·right."""
-    n, nd, dtype = x.array.shape[d], x.array.ndim, x.array.dtype
-    if isinstance(spacing, TensorBase):
-        if spacing.array.shape != (n,):
-            raise RuntimeError(
-                f"torch.gradient expected a vector of {n} positions for axis {d}, got shape "
-                f"{list(spacing.array.shape)}"
-            )
-        h = np.diff(spacing.array.astype(np.float64))
-    else:
-        h = np.full(n - 1, 1.0 if spacing is None else float(spacing))
-
-    def row(weights: np.ndarray) -> Any:
-        shape = [-1 if i == d else 1 for i in range(nd)]
-        return wrap(weights.reshape(shape).astype(dtype))
-
-    def weigh(parts: list[Any], weights: list[Any]) -> Any:
-        total = parts[0] * row(np.atleast_1d(weights[0]))
-        for p, w in zip(parts[1:], weights[1:]):
-            total = total + p * row(np.atleast_1d(w))
-        return total
-
-    at = lambda i: _part(x, d, i, i + 1)  # noqa: E731
+    """The derivative along one axis; a, b: distances to the nearer and the farther neighbour."""
+    h, n = _distances(x, d, spacing), x.array.shape[d]
     if edge_order == 1:
-        first = weigh([at(0), at(1)], [-1 / h[0], 1 / h[0]])
-        final = weigh([at(n - 2), at(n - 1)], [-1 / h[-1], 1 / h[-1]])
+        first = _weighted(x, d, [0, 1], 1, [-1 / h[0], 1 / h[0]])
+        final = _weighted(x, d, [n - 2, n - 1], 1, [-1 / h[-1], 1 / h[-1]])
     else:
-        a, b = h[0], h[1]
-        first = weigh(
-            [at(0), at(1), at(2)],
-            [-(2 * a + b) / (a * (a + b)), (a + b) / (a * b), -a / (b * (a + b))],
-        )
-        a, b = h[-1], h[-2]
-        final = weigh(
-            [at(n - 1), at(n - 2), at(n - 3)],
-            [(2 * a + b) / (a * (a + b)), -(a + b) / (a * b), a / (b * (a + b))],
-        )
+        one_sided = lambda a, b: [  # noqa: E731
+            -(2 * a + b) / (a * (a + b)), (a + b) / (a * b), -a / (b * (a + b)),
+        ]  # fmt: skip
+        first = _weighted(x, d, [0, 1, 2], 1, one_sided(h[0], h[1]))
+        final = _weighted(x, d, [n - 1, n - 2, n - 3], 1, one_sided(-h[-1], -h[-2]))
     if n == 2:
         return cat([first, final], d)
     a, b = h[:-1], h[1:]
-    inner = weigh(
-        [_part(x, d, 0, n - 2), _part(x, d, 1, n - 1), _part(x, d, 2, n)],
-        [-b / (a * (a + b)), (b - a) / (a * b), a / (b * (a + b))],
-    )
-    return cat([first, inner, final], d)
+    central = [-b / (a * (a + b)), (b - a) / (a * b), a / (b * (a + b))]
+    return cat([first, _weighted(x, d, [0, 1, 2], n - 2, central), final], d)
 
 
 class DifferenceMethods:

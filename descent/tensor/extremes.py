@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from descent.autograd import TensorBase, apply
 from descent.ops import extremes
 from descent.tensor.common import axes, axis, cast
@@ -108,7 +110,7 @@ def _truth(op: Any, x: Any, dim: Any, keepdim: bool, named: Any) -> Any:
     if named:
         dim, keepdim = numpy_names(op.name, dim, keepdim, named)
     y = apply(op, x, dim=axes(dim, x.array.ndim), keepdim=keepdim)
-    return cast(y, x.array.dtype) if x.array.dtype == "uint8" else y
+    return cast(y, x.array.dtype) if x.array.dtype == np.uint8 else y  # PyTorch's exception
 
 
 def any(input: Any, dim: Any = None, keepdim: bool = False, **named: Any) -> Any:
