@@ -12,15 +12,17 @@ in `nn.functional.scaled_dot_product_attention`. Left out: tiling (arXiv:2205.14
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from descent import blas
+from descent.blas import single_threaded_blas
 from descent.kernel import prange
 from descent.op import Lowering, Op, op
-from descent.ops.probability import row_max, row_sum
+from descent.ops.probability import row_max
+from descent.threads import share, slabs, worth_sharing
 
 __all__ = ["attention"]
 
@@ -76,17 +78,38 @@ def attention(q, k, v, limit, y, p, scale):
                 y[b, i, e] = mixed
 
 
-@attention.numpy
-def _(q, k, v, limit, scale):
-    p = blas.matmul(q * q.dtype.type(scale), k.swapaxes(1, 2))
+def mix(q, k, v, limit, scale, y, p):
+    """The NumPy form, into y and p."""
+    np.matmul(q * q.dtype.type(scale), k.swapaxes(1, 2), out=p)
     if limit.size and limit.min() < k.shape[1]:
         p += np.where(np.arange(k.shape[1]) < limit[:, None], 0, -np.inf).astype(q.dtype)
-    rows = p.reshape(-1, p.shape[2])
     if p.size:
-        rows -= row_max(rows)
-    np.exp(rows, out=rows)
-    rows *= 1 / row_sum(rows)
-    return blas.matmul(p, v), p
+        p -= row_max(p.reshape(-1, p.shape[2])).reshape(*p.shape[:2], 1)
+    np.exp(p, out=p)
+    p /= np.einsum("bqk->bq", p)[:, :, None]
+    np.matmul(p, v, out=y)
+
+
+@attention.numpy
+def _(q, k, v, limit, scale):
+    y = np.empty((*q.shape[:2], v.shape[2]), q.dtype)
+    p = np.empty((*q.shape[:2], k.shape[1]), q.dtype)
+    by_batch(lambda s: mix(q[s], k[s], v[s], limit, scale, y[s], p[s]), p, q.shape[2])
+    return y, p
+
+
+def by_batch(part, p, d):
+    """Run `part(slice of the batch)` for all of it, divided over threads where it pays."""
+    single_threaded_blas()
+    if not worth_sharing(4 * p.size * d):
+        part(slice(0, p.shape[0]))
+        return
+
+    def quiet(s):
+        with np.errstate(all="ignore"):  # a thread of its own has settings of its own
+            part(s)
+
+    share([partial(quiet, s) for s in slabs(p.shape[0])])
 
 
 @attention.grad
@@ -116,11 +139,21 @@ def attention_grad(q, k, v, limit, p, dy, dq, dk, dv, scale):
                     dk[b, j, d] += g * q[b, i, d]
 
 
-@attention_grad.numpy
-def _(q, k, v, limit, p, dy, scale):
-    g = blas.matmul(dy, v.swapaxes(1, 2))
+def unmix(q, k, v, p, dy, scale, dq, dk, dv):
+    """The NumPy form of the gradient, into dq, dk and dv."""
+    g = np.matmul(dy, v.swapaxes(1, 2))
     g *= p
     g -= p * np.einsum("bqk->bq", g)[:, :, None]
     g *= q.dtype.type(scale)
-    dv = blas.matmul(p.swapaxes(1, 2), dy)
-    return blas.matmul(g, k), blas.matmul(g.swapaxes(1, 2), q), dv
+    np.matmul(g, k, out=dq)
+    np.matmul(g.swapaxes(1, 2), q, out=dk)
+    np.matmul(p.swapaxes(1, 2), dy, out=dv)
+
+
+@attention_grad.numpy
+def _(q, k, v, limit, p, dy, scale):
+    dq, dk, dv = (np.empty(a.shape, a.dtype) for a in (q, k, v))
+    by_batch(
+        lambda s: unmix(q[s], k[s], v[s], p[s], dy[s], scale, dq[s], dk[s], dv[s]), p, q.shape[2]
+    )
+    return dq, dk, dv

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from descent.threads import share, slabs
+
 __all__ = ["in_blocks", "masked"]
 
 BLOCK = 16_384  # elements: a few temporaries of float64 fit a 1 MiB second-level cache
@@ -45,8 +47,14 @@ def in_blocks(form: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
         flat = [a.reshape(-1) for a in arrays]
         y = np.empty(x.shape, x.dtype)
         out = y.reshape(-1)
-        for i in range(0, x.size, BLOCK):
-            out[i : i + BLOCK] = form(*(a[i : i + BLOCK] for a in flat), *metas)
+
+        def part(s: slice) -> None:
+            with np.errstate(all="ignore"):  # a thread of its own has settings of its own
+                for i in range(s.start, s.stop, BLOCK):
+                    block = slice(i, min(i + BLOCK, s.stop))
+                    out[block] = form(*(a[block] for a in flat), *metas)
+
+        share([functools.partial(part, s) for s in slabs(x.size, 2 * BLOCK)])
         return y
 
     return run
