@@ -228,7 +228,7 @@ def next_step(state: dict[str, Any]) -> float:
         state["step"] = Tensor(np.zeros((), np.float32))
     step = state["step"]
     if isinstance(step, TensorBase):
-        step.array = step.array + np.float32(1)
+        step.array = np.asarray(step.array + np.float32(1))  # 0-d, not a NumPy scalar
         return float(step.array)
     state["step"] = step + 1
     return state["step"]
