@@ -42,7 +42,7 @@ class _Writer:
             return _number(value)
         if isinstance(value, Tensor):
             kind = "parameter" if isinstance(value, Parameter) else "tensor"
-            name = self._stored(value.array, path)
+            name = self._stored(np.asarray(value.array), path)
             return {"kind": kind, "name": name, "requires_grad": bool(value.requires_grad)}
         if isinstance(value, (np.ndarray, np.generic)):
             return {"kind": "array", "name": self._stored(np.asarray(value), path)}
@@ -120,8 +120,8 @@ def load(
     where = getattr(f, "name", None) or (repr(f) if hasattr(f, "read") else os.fsdecode(f))
     if data[:4] == b"PK\x03\x04" or data[:1] == b"\x80":
         raise RuntimeError(
-            f"{where} is a pickle written by PyTorch; Descent reads safetensors only. Write it anew "
-            "where PyTorch is: safetensors.torch.save_file(state_dict, 'model.safetensors')"
+            f"{where} is a pickle written by PyTorch; Descent reads safetensors. Where PyTorch "
+            "is, write it anew: safetensors.torch.save_file(state_dict, 'model.safetensors')"
         )
     try:
         arrays = read_tensors(data)

@@ -1,4 +1,4 @@
-"""Modules that bear torch's names, and what happens when a name is missing: an error that says so."""
+"""Modules that bear torch's names; a name that Descent lacks is an error that says so."""
 
 from __future__ import annotations
 
