@@ -1,10 +1,6 @@
 """How a run trains: one frozen record of settings, and the learning rate at each step.
 
-    lr(t) = lr · t/w                                     t < w            (warm-up)
-    lr(t) = lr · (m + (1 − m)(1 + cos π(t−w)/(T−w))/2)    then            (cosine to m · lr)
-
-Cosine: Loshchilov & Hutter 2017, arXiv:1608.03983. WSD (warm-up, stable, decay): Hu et al. 2024,
-arXiv:2404.06395.
+The curves themselves are `descent.optim.schedule`.
 """
 
 from __future__ import annotations
@@ -12,6 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from descent.optim.schedule import cosine_with_warmup, warmup_stable_decay
 
 __all__ = ["TrainSettings", "learning_rate"]
 
@@ -77,19 +75,16 @@ class TrainSettings:
 
 
 def learning_rate(step: int, s: TrainSettings, first_step: int = 0) -> float:
-    """The learning rate of step `step` (0-based) in a segment that began at `first_step`."""
+    """The learning rate of step `step` (0-based) in a segment that began at `first_step`.
+
+    "wsd" falls over the last fifth; "step" is a tenth of the rate from `decay_at` on; "linear"
+    falls from the end of the warm-up; "constant" only warms up.
+    """
     t, total = step - first_step, max(1, s.max_steps - first_step)
-    warmup = min(s.warmup_steps, total // 2)
-    if t < warmup:
-        return s.learning_rate * (t + 1) / (warmup + 1)
-    left = (t - warmup) / max(1, total - warmup)  # 0 … 1
-    m = s.min_lr_ratio
+    warmup, peak = min(s.warmup_steps, total // 2), s.learning_rate
+    floor = s.min_lr_ratio * peak
     if s.schedule == "cosine":
-        return s.learning_rate * (m + (1 - m) * 0.5 * (1 + math.cos(math.pi * min(left, 1.0))))
-    if s.schedule == "linear":
-        return s.learning_rate * (m + (1 - m) * max(0.0, 1 - left))
-    if s.schedule == "wsd":
-        return s.learning_rate * min(1.0, max(m, (1 - left) / 0.2))
-    if s.schedule == "step":
-        return s.learning_rate * (0.1 if step >= s.decay_at else 1.0)
-    return s.learning_rate
+        return cosine_with_warmup(t, peak=peak, total=total, warmup=warmup, floor=floor)
+    decay = {"wsd": total // 5, "linear": total - warmup}.get(s.schedule, 0)
+    rate = warmup_stable_decay(t, peak=peak, total=total, warmup=warmup, decay=decay, floor=floor)
+    return 0.1 * rate if s.schedule == "step" and step >= s.decay_at else rate
