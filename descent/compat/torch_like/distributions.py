@@ -51,7 +51,7 @@ class Categorical(Distribution):
         shape = tuple(sample_shape)
         rows = self.probs.detach().reshape(-1, self.probs.shape[-1])
         drawn = descent.multinomial(rows, math.prod(shape), True).t()
-        return drawn.reshape(*shape, *self.probs.shape[:-1])
+        return drawn.reshape((*shape, *self.probs.shape[:-1]))
 
     def log_prob(self, value: Any) -> Any:
         """log p(value)."""

@@ -118,7 +118,7 @@ def load(
     """
     data = f.read() if hasattr(f, "read") else Path(os.fsdecode(f)).read_bytes()
     where = getattr(f, "name", None) or (repr(f) if hasattr(f, "read") else os.fsdecode(f))
-    if data[:4] == b"PK\x03\x04" or data[:1] == b"\x80":
+    if data[8:9] != b"{" and (data[:4] == b"PK\x03\x04" or data[:1] == b"\x80"):
         raise RuntimeError(
             f"{where} is a pickle written by PyTorch; Descent reads safetensors. Where PyTorch "
             "is, write it anew: safetensors.torch.save_file(state_dict, 'model.safetensors')"
