@@ -33,7 +33,7 @@ def compiling() -> bool:
 
 
 def cache_folder() -> Path:
-    """The user's cache: `DESCENT_CACHE`, else `$XDG_CACHE_HOME/descent`, else `~/.cache/descent`."""
+    """`DESCENT_CACHE`, else `$XDG_CACHE_HOME/descent`, else `~/.cache/descent`."""
     if folder := os.environ.get("DESCENT_CACHE"):
         return Path(folder)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "descent"
@@ -88,7 +88,9 @@ def _with_compiled_globals(fn: Callable[..., Any], **extra: Any) -> Callable[...
 
 def _in_our_cache(make: Callable[[bool], Any]) -> Any:
     """Run `make(cache)` with Numba's cache pointed at ours, leaving the user's setting alone."""
-    from numba import config
+    from numba import config as numba_config
+
+    config: Any = numba_config  # its settings are made at run time
 
     before = config.CACHE_DIR
     try:
@@ -138,7 +140,7 @@ class Kernel:
         return inspect.getsource(self.py)
 
     def __repr__(self) -> str:
-        return f"<kernel {self.__name__}{inspect.signature(self.py)}>"
+        return f"<kernel {self.py.__name__}{inspect.signature(self.py)}>"
 
 
 def kernel(fn: Callable[..., Any] | None = None, *, parallel: bool = False) -> Any:

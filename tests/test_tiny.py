@@ -76,7 +76,9 @@ def test_from_files_to_a_completion_and_its_scalars(tmp_path) -> None:
     from descent.generate import complete
 
     ids = completer.encode("def f1_2(a, b):\n    return").ids
-    pieces = complete(completer.model, completer.tokenizer, ids, Sampling(max_tokens=6, temperature=0))
+    pieces = complete(
+        completer.model, completer.tokenizer, ids, Sampling(max_tokens=6, temperature=0)
+    )
     assert "".join(p.text for p in pieces).startswith(" a + b")
     e = Explanation(completer, model, "def f1_2(a, b):\n    return")
     floor = e.element(e.logits_record())
@@ -84,7 +86,9 @@ def test_from_files_to_a_completion_and_its_scalars(tmp_path) -> None:
 
 
 def test_the_command_answers() -> None:
-    run = subprocess.run([sys.executable, "-m", "descent", "--help"], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-m", "descent", "--help"], capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stderr
     for command in ("up", "explain", "show", "run", "serve"):
         assert command in run.stdout

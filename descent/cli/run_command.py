@@ -12,16 +12,16 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add `run` to the command line."""
-    app.command(
-        "run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
-    )(run)
+    app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
+        run
+    )
 
 
 def run(
     context: typer.Context,
     script: Annotated[Path, typer.Argument(help="A Python script that imports torch.")],
 ) -> None:
-    """Run a script unchanged, with `import torch` giving Descent; arguments after it are its own."""
+    """Run a script unchanged, `import torch` giving Descent; later arguments are its own."""
     from descent.compat.torch_script import run_script
 
     run_script(script, context.args)

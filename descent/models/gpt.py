@@ -143,7 +143,8 @@ class GPT(nn.Module):
         self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=config.head_bias)
         self._init_weights()
         if config.tie:
-            self.lm_head.weight = self.wte.weight
+            shared: Any = self.wte.weight
+            self.lm_head.weight = shared
 
     def _init_weights(self) -> None:
         """N(0, init_std); projections into the residual stream shrink by √(2 n_layer) (GPT-2)."""

@@ -41,14 +41,14 @@ def lift(name: str, part: np.ndarray, ids: np.ndarray, shape: tuple[int, ...]) -
         return part
     values = np.empty(part.shape, object)
     for at in np.ndindex(part.shape):
-        values[at] = Value(float(part[at]), label=subscript(name, ids[at], shape))
+        values[at] = Value(float(part[at]), label=subscript(name, int(ids[at]), shape))
     return values
 
 
 def expand(
     op: Op, arrays: Sequence[np.ndarray], index: tuple[int, ...], meta: dict[str, Any], output: int
 ) -> Value:
-    """The `Value` graph of `outputs[output][index]` (index in the user's shape) of a declared op."""
+    """The `Value` graph of `outputs[output][index]`, index in the user's shape."""
     lowered, plan = op.lower.down(op, arrays, meta)
     ids = op.lower.down(op, [index_array(a) for a in arrays], meta)[0]
     shapes = op.axes.out_shapes(op.axes.sizes(op.name, [a.shape for a in lowered]))

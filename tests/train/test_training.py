@@ -1,7 +1,6 @@
 """The loop: resume to the last bit, whole checkpoints, clear errors, NaN named."""
 
 import json
-import os
 import signal
 import subprocess
 import sys

@@ -30,7 +30,7 @@ def explained():
 
 
 def test_the_distribution_is_the_softmax_of_the_logits(explained) -> None:
-    e, completer, model = explained
+    e, completer, _model = explained
     p = np.exp(e.logits.astype(np.float64))
     np.testing.assert_allclose(e.probabilities, p / p.sum(), rtol=1e-5)
     top = e.candidates(5)
@@ -67,7 +67,7 @@ def test_gradients_are_those_of_the_log_probability(explained) -> None:
 
 
 def test_records_know_where_they_ran(explained) -> None:
-    e, _, model = explained
+    e, _, _model = explained
     r = e.record(e.logits_record())
     assert (r.module, r.module_class) == ("lm_head", "Linear")
     assert r.place.startswith("models/gpt.py:")
@@ -95,7 +95,7 @@ def test_an_element_is_a_sum_of_terms_largest_first(explained) -> None:
 
 def test_the_chain_rule_through_one_element_is_a_finite_difference(explained) -> None:
     """d log p / d(one weight of the head), by the page's product, beside a nudge of that weight."""
-    e, completer, model = explained
+    e, _completer, model = explained
     f = e.element(e.logits_record())
     label, weight, slope = f.terms[0].leaves[1]
     column = int(label.rstrip("]").rsplit(", ")[-1])
@@ -114,7 +114,7 @@ def test_text_and_page_show_the_same_floors(explained) -> None:
     from rich.console import Console
 
     e, completer, model = explained
-    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=160, record=True, file=open("/dev/null", "w"))
     write(e, console.print)
     console.file.close()
     text = console.export_text()
