@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from descent.autograd import TensorBase
+from descent.autograd import TensorBase, wrap
 from descent.dtypes import from_numpy_dtype, to_dtype
 from descent.tensor.common import cast
 from descent.tensor.size import device, memory_format
@@ -60,6 +60,12 @@ class ConvertingMethods:
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __array_wrap__(
+        self, array: np.ndarray, context: Any = None, return_scalar: bool = False
+    ) -> Any:
+        """What a NumPy function makes of a tensor is a tensor: `np.exp(t)`."""
+        return wrap(np.asarray(array))
 
     def __dlpack__(self, *, stream: Any = None, **kwargs: Any) -> Any:
         if self.requires_grad:

@@ -10,7 +10,9 @@ from typing import Any
 
 from descent import default_generator
 
-__all__ = ["BACKENDS", "CUDA", "MPS", "VERSION", "XPU", "THREADS"]
+__all__ = [
+    "BACKENDS", "CUDA", "DISTRIBUTED", "MPS", "PARALLEL", "THREADS", "VERSION", "XPU", "fork_rng",
+]  # fmt: skip
 
 
 def _says(answer: Any, doc: str) -> Callable[..., Any]:
@@ -75,6 +77,16 @@ BACKENDS: dict[str, dict[str, Any]] = {
     "backends.openmp": {"is_available": no},
     "backends.mkldnn": {"is_available": no, "enabled": False},
 }  # fmt: skip
+
+DISTRIBUTED = {
+    "is_available": no, "is_initialized": no, "destroy_process_group": none, "barrier": none,
+    "get_rank": zero, "get_world_size": lambda *args: 1,
+    "init_process_group": _absent("there is one process"),
+}  # fmt: skip
+PARALLEL = {  # classes, for scripts ask isinstance(model, DistributedDataParallel)
+    name: type(name, (), {"__init__": _absent("there is nothing to spread a model over")})
+    for name in ("DataParallel", "DistributedDataParallel")
+}
 
 _threads = {"n": 1}
 

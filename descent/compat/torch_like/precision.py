@@ -11,13 +11,32 @@ from collections.abc import Callable
 from typing import Any
 
 from descent.compat.torch_like.notes import note_once
+from descent.dtypes import dtype
 
 __all__ = [
-    "GradScaler", "autocast", "compile", "get_float32_matmul_precision",
+    "GradScaler", "autocast", "bfloat16", "compile", "get_float32_matmul_precision",
     "set_float32_matmul_precision",
 ]  # fmt: skip
 
 _precision = {"float32": "highest"}
+
+
+class _Absent(dtype):
+    """A number type that can be named (for `autocast`) but not computed in."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str, itemsize: int) -> None:
+        self.name, self.itemsize, self.category = name, itemsize, 2
+        self.is_floating_point, self.is_complex = True, False
+
+    @property
+    def np(self) -> Any:
+        """Raises TypeError: there is no such array."""
+        raise TypeError(f"{self.name} tensors are not in Descent: use float32")
+
+
+bfloat16 = _Absent("bfloat16", 2)
 
 
 class autocast(contextlib.ContextDecorator):
