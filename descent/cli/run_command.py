@@ -12,9 +12,12 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add `run` to the command line."""
-    app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
-        run
-    )
+    settings = {
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "allow_interspersed_args": False,  # what follows the script is the script's, --help too
+    }
+    app.command("run", context_settings=settings)(run)
 
 
 def run(

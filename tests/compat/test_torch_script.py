@@ -86,6 +86,13 @@ def test_the_script_is_main_with_its_own_arguments_and_folder(tmp_path):
     assert (done.returncode, done.stderr) == (7, "")
 
 
+def test_help_is_the_scripts_own(tmp_path):
+    source = "import argparse\nargparse.ArgumentParser(description='of the script').parse_args()\n"
+    done = run(tmp_path, source, "--help")
+    assert done.returncode == 0
+    assert "of the script" in done.stdout
+
+
 def test_an_error_of_the_script_shows_the_scripts_own_traceback(tmp_path):
     done = run(tmp_path, "import torch\nx = torch.zeros(2, 3)\nx @ x\n")
     lines = done.stderr.splitlines()
