@@ -65,7 +65,9 @@ def _compiled_helper(fn: Callable[..., Any]) -> Callable[..., Any]:
     import numba
 
     copy = _with_compiled_globals(fn)
-    return _in_our_cache(lambda cache: numba.njit(copy, cache=cache, error_model="numpy"))
+    # Said outright, or a helper inherits its first caller's freedoms, and keeps them in the cache.
+    exact: dict[str, Any] = {"fastmath": False, "parallel": False, "error_model": "numpy"}
+    return _in_our_cache(lambda cache: numba.njit(copy, cache=cache, **exact))
 
 
 def _with_compiled_globals(fn: Callable[..., Any], **extra: Any) -> Callable[..., Any]:
@@ -109,11 +111,16 @@ class Kernel:
     Attributes:
         py: the function as written.
         parallel: whether `prange` loops are divided over threads in the compiled form.
+        reorder: whether sums may be added up in another order (vector lanes) and products fused
+            into sums; NaN and infinity keep their meaning.
     """
 
-    def __init__(self, fn: Callable[..., Any], *, parallel: bool = False) -> None:
+    def __init__(
+        self, fn: Callable[..., Any], *, parallel: bool = False, reorder: bool = False
+    ) -> None:
         self.py = fn
         self.parallel = parallel
+        self.reorder = reorder
         functools.update_wrapper(self, fn)
 
     @functools.cached_property
@@ -128,6 +135,7 @@ class Kernel:
                 parallel=self.parallel,
                 cache=cache,
                 nogil=True,
+                fastmath={"reassoc", "contract", "nsz"} if self.reorder else False,
                 error_model="numpy",  # x / 0 is inf, as in the other forms, not an exception
             )
         )
@@ -143,11 +151,13 @@ class Kernel:
         return f"<kernel {self.py.__name__}{inspect.signature(self.py)}>"
 
 
-def kernel(fn: Callable[..., Any] | None = None, *, parallel: bool = False) -> Any:
+def kernel(
+    fn: Callable[..., Any] | None = None, *, parallel: bool = False, reorder: bool = False
+) -> Any:
     """Decorator: make `fn` a `Kernel`."""
     if fn is None:
-        return lambda f: Kernel(f, parallel=parallel)
-    return Kernel(fn, parallel=parallel)
+        return lambda f: Kernel(f, parallel=parallel, reorder=reorder)
+    return Kernel(fn, parallel=parallel, reorder=reorder)
 
 
 def vectorized(fn: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,9 +9,11 @@ import math
 
 import numpy as np
 
+from descent.kernel import kernel
 from descent.op import elementwise
-from descent.ops.blocks import in_blocks
+from descent.ops.blocks import compiled_when_large, in_blocks
 from descent.ops.special import erf_arrays, erf_scalar
+from descent.ops.vectormath import HALF, ONE, tanh32
 
 __all__ = ["elu", "gelu", "gelu_tanh", "logsigmoid", "mish", "sigmoid", "silu", "softplus"]
 
@@ -19,6 +21,8 @@ SQRT_HALF = math.sqrt(0.5)
 INV_SQRT_2PI = 1.0 / math.sqrt(2.0 * math.pi)
 SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 CUBE = 0.044715
+SLOPE, BEND = np.float32(SQRT_2_OVER_PI), np.float32(CUBE * SQRT_2_OVER_PI)
+THREE = np.float32(3)
 
 
 @elementwise
@@ -131,7 +135,26 @@ def gelu_tanh_inner(x):
     return np.tanh(t, out=t)
 
 
+@kernel
+def gelu_tanh_loop(x, y):
+    """gelu_tanh of flat float32 arrays."""
+    for i in range(x.size):
+        v = x[i]
+        y[i] = HALF * v * (ONE + tanh32(v * (SLOPE + BEND * v * v)))
+
+
+@kernel
+def gelu_tanh_grad_loop(x, dy, dx):
+    """Its gradient."""
+    for i in range(x.size):
+        v = x[i]
+        t = tanh32(v * (SLOPE + BEND * v * v))
+        inner = v * (SLOPE + THREE * BEND * v * v)
+        dx[i] = dy[i] * HALF * (ONE + t + (ONE - t * t) * inner)
+
+
 @gelu_tanh.numpy
+@compiled_when_large(gelu_tanh_loop)
 @in_blocks
 def _(x):
     y = gelu_tanh_inner(x)
@@ -149,6 +172,7 @@ def _(x, dy):
 
 
 @gelu_tanh.derivatives["x"].numpy
+@compiled_when_large(gelu_tanh_grad_loop)
 @in_blocks
 def _(x, dy):
     t = gelu_tanh_inner(x)

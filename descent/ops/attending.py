@@ -12,17 +12,18 @@ in `nn.functional.scaled_dot_product_attention`. Left out: tiling (arXiv:2205.14
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from descent.blas import single_threaded_blas
-from descent.kernel import prange
+from descent.kernel import kernel, prange
 from descent.op import Lowering, Op, op
+from descent.ops.blocks import large, over_rows
 from descent.ops.probability import row_max
-from descent.threads import share, slabs, worth_sharing
+from descent.ops.vectormath import ONE, ZERO, exp32
+from descent.threads import worth_sharing
 
 __all__ = ["attention"]
 
@@ -78,9 +79,44 @@ def attention(q, k, v, limit, y, p, scale):
                 y[b, i, e] = mixed
 
 
-def mix(q, k, v, limit, scale, y, p):
-    """The NumPy form, into y and p."""
+@kernel(reorder=True)
+def softmax_visible(p, limit):
+    """Softmax over the first limit[i] entries of every p[b, i], the rest 0; in place, float32."""
+    for b in range(p.shape[0]):
+        for i in range(p.shape[1]):
+            n, m, total = limit[i], p[b, i, 0], ZERO
+            for j in range(1, n):
+                m = p[b, i, j] if p[b, i, j] > m else m
+            for j in range(n):
+                e = exp32(p[b, i, j] - m)
+                p[b, i, j] = e
+                total += e
+            scale = ONE / total
+            for j in range(n):
+                p[b, i, j] *= scale
+            for j in range(n, p.shape[2]):
+                p[b, i, j] = ZERO
+
+
+@kernel(reorder=True)
+def softmax_visible_grad(g, p, scale):
+    """g ← scale · p (g − Σ g p) for every row; in place, float32."""
+    for b in range(p.shape[0]):
+        for i in range(p.shape[1]):
+            dot = ZERO
+            for j in range(p.shape[2]):
+                dot += g[b, i, j] * p[b, i, j]
+            for j in range(p.shape[2]):
+                g[b, i, j] = scale * p[b, i, j] * (g[b, i, j] - dot)
+
+
+def mix(q, k, v, limit, scale, y, p, compiled):
+    """Whole-array form, into y and p; the softmax in a compiled loop when asked for."""
     np.matmul(q * q.dtype.type(scale), k.swapaxes(1, 2), out=p)
+    if compiled:
+        softmax_visible(p, limit)
+        np.matmul(p, v, out=y)
+        return
     if limit.size and limit.min() < k.shape[1]:
         p += np.where(np.arange(k.shape[1]) < limit[:, None], 0, -np.inf).astype(q.dtype)
     if p.size:
@@ -94,22 +130,18 @@ def mix(q, k, v, limit, scale, y, p):
 def _(q, k, v, limit, scale):
     y = np.empty((*q.shape[:2], v.shape[2]), q.dtype)
     p = np.empty((*q.shape[:2], k.shape[1]), q.dtype)
-    by_batch(lambda s: mix(q[s], k[s], v[s], limit, scale, y[s], p[s]), p, q.shape[2])
+    compiled = large(p) and limit.size > 0 and limit.min() > 0
+    by_batch(lambda s: mix(q[s], k[s], v[s], limit, scale, y[s], p[s], compiled), p, q.shape[2])
     return y, p
 
 
 def by_batch(part, p, d):
     """Run `part(slice of the batch)` for all of it, divided over threads where it pays."""
     single_threaded_blas()
-    if not worth_sharing(4 * p.size * d):
+    if worth_sharing(4 * p.size * d):
+        over_rows(part, p.shape[0])
+    else:
         part(slice(0, p.shape[0]))
-        return
-
-    def quiet(s):
-        with np.errstate(all="ignore"):  # a thread of its own has settings of its own
-            part(s)
-
-    share([partial(quiet, s) for s in slabs(p.shape[0])])
 
 
 @attention.grad
@@ -139,12 +171,15 @@ def attention_grad(q, k, v, limit, p, dy, dq, dk, dv, scale):
                     dk[b, j, d] += g * q[b, i, d]
 
 
-def unmix(q, k, v, p, dy, scale, dq, dk, dv):
-    """The NumPy form of the gradient, into dq, dk and dv."""
+def unmix(q, k, v, p, dy, scale, dq, dk, dv, compiled):
+    """Whole-array form of the gradient, into dq, dk and dv."""
     g = np.matmul(dy, v.swapaxes(1, 2))
-    g *= p
-    g -= p * np.einsum("bqk->bq", g)[:, :, None]
-    g *= q.dtype.type(scale)
+    if compiled:
+        softmax_visible_grad(g, p, q.dtype.type(scale))
+    else:
+        g *= p
+        g -= p * np.einsum("bqk->bq", g)[:, :, None]
+        g *= q.dtype.type(scale)
     np.matmul(g, k, out=dq)
     np.matmul(g.swapaxes(1, 2), q, out=dk)
     np.matmul(p.swapaxes(1, 2), dy, out=dv)
@@ -153,7 +188,10 @@ def unmix(q, k, v, p, dy, scale, dq, dk, dv):
 @attention_grad.numpy
 def _(q, k, v, limit, p, dy, scale):
     dq, dk, dv = (np.empty(a.shape, a.dtype) for a in (q, k, v))
+    compiled = large(p)
     by_batch(
-        lambda s: unmix(q[s], k[s], v[s], p[s], dy[s], scale, dq[s], dk[s], dv[s]), p, q.shape[2]
+        lambda s: unmix(q[s], k[s], v[s], p[s], dy[s], scale, dq[s], dk[s], dv[s], compiled),
+        p,
+        q.shape[2],
     )
     return dq, dk, dv

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from descent.kernel import Kernel, compiling
 from descent.threads import share, slabs
 
-__all__ = ["in_blocks", "masked"]
+__all__ = ["compiled_when_large", "in_blocks", "large", "masked", "over_rows"]
 
+LARGE = 32_768  # elements from which a compiled loop is worth its compilation
 BLOCK = 16_384  # elements: a few temporaries of float64 fit a 1 MiB second-level cache
 _BITS = {np.dtype(np.float32): np.dtype(np.int32), np.dtype(np.float64): np.dtype(np.int64)}
 
@@ -58,3 +60,43 @@ def in_blocks(form: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
         return y
 
     return run
+
+
+def large(x: np.ndarray, *rest: Any) -> bool:
+    """Whether the tuned rung of a float32 op should run: the array is large, kernels compile."""
+    return x.size >= LARGE and x.dtype == np.float32 and compiling()
+
+
+def over_rows(part: Callable[[slice], object], n: int, least: int = 1) -> None:
+    """Run `part(rows)` for all n rows, slabs of them side by side on several threads."""
+
+    def quiet(rows: slice) -> None:
+        with np.errstate(all="ignore"):  # a thread of its own has settings of its own
+            part(rows)
+
+    share([functools.partial(quiet, rows) for rows in slabs(n, least)])
+
+
+def compiled_when_large(loop: Kernel) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator for a whole-array form: large float32 arrays go through a compiled loop instead.
+
+    `loop(a, b, …, y)` runs over flat arrays of one size and writes y.
+    """
+
+    def decorate(form: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+        @functools.wraps(form)
+        def run(x: np.ndarray, *rest: Any) -> np.ndarray:
+            arrays = (x, *rest)
+            if not large(x) or not all(
+                type(a) is np.ndarray and a.shape == x.shape and a.dtype == x.dtype for a in arrays
+            ):
+                return form(x, *rest)
+            flat = [np.ascontiguousarray(a).reshape(-1) for a in arrays]
+            y = np.empty(x.shape, x.dtype)
+            out = y.reshape(-1)
+            over_rows(lambda s: loop(*(a[s] for a in flat), out[s]), x.size, LARGE // 2)
+            return y
+
+        return run
+
+    return decorate

@@ -12,12 +12,19 @@ Ioffe, Szegedy 2015, arXiv:1502.03167. The variance is the biased one, as in the
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from descent.kernel import prange
+from descent.kernel import kernel, prange
 from descent.op import Rows, op
+from descent.ops.blocks import large, over_rows
+from descent.ops.vectormath import ONE, ZERO
+from descent.threads import share, slabs
 
 __all__ = ["batch_norm", "layer_norm", "rms_norm"]
+
+SLAB = 16_384  # elements a thread takes at least
 
 
 @op("r [c], [c], [c] -> r [c], r, r", lower=Rows(), flops=lambda r, c: 8 * r * c)
@@ -90,6 +97,76 @@ def _(x, w, mean, rstd, dy):
     dx -= total[:, None]
     dx *= rstd[:, None]
     return dx, dw, db
+
+
+@kernel(reorder=True)
+def layer_norm_rows(x, w, b, y, mean, rstd, eps):
+    """layer_norm of some rows, float32; sums in vector lanes."""
+    scale = ONE / np.float32(x.shape[1])
+    for r in range(x.shape[0]):
+        total = ZERO
+        for c in range(x.shape[1]):
+            total += x[r, c]
+        m = total * scale
+        square = ZERO
+        for c in range(x.shape[1]):
+            square += (x[r, c] - m) * (x[r, c] - m)
+        s = ONE / np.sqrt(square * scale + eps)
+        for c in range(x.shape[1]):
+            y[r, c] = (x[r, c] - m) * s * w[c] + b[c]
+        mean[r] = m
+        rstd[r] = s
+
+
+@layer_norm.ladder.add("tuned", when=large)
+def _(x, w, b, eps):
+    x = np.ascontiguousarray(x)
+    y, mean, rstd = np.empty_like(x), np.empty(len(x), x.dtype), np.empty(len(x), x.dtype)
+    e = x.dtype.type(eps)
+    over_rows(
+        lambda s: layer_norm_rows(x[s], w, b, y[s], mean[s], rstd[s], e),
+        len(x),
+        1 + SLAB // x.shape[1],
+    )
+    return y, mean, rstd
+
+
+@kernel(reorder=True)
+def layer_norm_grad_rows(x, w, mean, rstd, dy, dx, dw, db):
+    """The gradient on some rows, float32; dw and db are these rows' share."""
+    scale = ONE / np.float32(x.shape[1])
+    for c in range(x.shape[1]):
+        dw[c] = ZERO
+        db[c] = ZERO
+    for r in range(x.shape[0]):
+        m, s = mean[r], rstd[r]
+        total, dot = ZERO, ZERO
+        for c in range(x.shape[1]):
+            normal = (x[r, c] - m) * s
+            g = dy[r, c] * w[c]
+            dw[c] += dy[r, c] * normal
+            db[c] += dy[r, c]
+            total += g
+            dot += g * normal
+        total, dot = total * scale, dot * scale
+        for c in range(x.shape[1]):
+            normal = (x[r, c] - m) * s
+            dx[r, c] = s * (dy[r, c] * w[c] - total - normal * dot)
+
+
+@layer_norm_grad.add("tuned", when=large)
+def _(x, w, mean, rstd, dy):
+    x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
+    dx = np.empty_like(x)
+    parts = slabs(len(x), 1 + SLAB // x.shape[1])
+    dw, db = np.empty((2, len(parts), x.shape[1]), x.dtype)
+    share(
+        [
+            partial(layer_norm_grad_rows, x[s], w, mean[s], rstd[s], dy[s], dx[s], dw[i], db[i])
+            for i, s in enumerate(parts)
+        ]
+    )
+    return dx, dw.sum(0), db.sum(0)
 
 
 @op("r [c], [c] -> r [c], r", lower=Rows(), flops=lambda r, c: 5 * r * c)
