@@ -5,7 +5,6 @@ p(c | a b) = (N(a b c) + λ p(c | b)) / (N(a b) + λ),   p(c | b) = (N(b c) + μ
 
 from __future__ import annotations
 
-import os
 import sysconfig
 import threading
 import time
@@ -15,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from descent.generate import Completer, Sampling
-
-DATA = Path(os.environ.get("DESCENT_DATA") or Path(__file__).resolve().parents[2] / "shared/data")
+from tests.data.known import some_names
 
 
 class ByteTokenizer:
@@ -151,7 +149,7 @@ def code_model() -> TrigramModel:
 
 @cache
 def name_model() -> tuple[TrigramModel, CharTokenizer]:
-    names = (DATA / "names.txt").read_text().split()
+    names = some_names()
     tokenizer = CharTokenizer("abcdefghijklmnopqrstuvwxyz")
     return TrigramModel(tokenizer.encode("." + ".".join(names) + "."), 27), tokenizer
 

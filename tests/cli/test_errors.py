@@ -35,13 +35,18 @@ def run(tmp_path_factory):
     """A tiny finished run on real text: this test suite's own sources."""
     folder = tmp_path_factory.mktemp("cli")
     data = os.path.dirname(os.path.dirname(__file__))
-    made = descent("up", "complete", "--data", f"{data}/*.py", *TINY, "--runs", folder, "--name", "ok")
+    made = descent(
+        "up", "complete", "--data", f"{data}/*.py", *TINY, "--runs", folder, "--name", "ok"
+    )
     assert made.returncode == 0, made.stderr
     return folder / "ok"
 
 
 def test_missing_folder(tmp_path) -> None:
-    refused(descent("up", "complete", "--data", tmp_path / "nowhere", *TINY, "--runs", tmp_path), "nowhere")
+    refused(
+        descent("up", "complete", "--data", tmp_path / "nowhere", *TINY, "--runs", tmp_path),
+        "nowhere",
+    )
 
 
 def test_binary_files(tmp_path) -> None:
@@ -53,12 +58,18 @@ def test_binary_files(tmp_path) -> None:
 
 def test_empty_corpus(tmp_path) -> None:
     (tmp_path / "empty.txt").write_text("")
-    refused(descent("up", "complete", "--data", tmp_path / "empty.txt", *TINY, "--runs", tmp_path), "empty")
+    refused(
+        descent("up", "complete", "--data", tmp_path / "empty.txt", *TINY, "--runs", tmp_path),
+        "empty",
+    )
 
 
 def test_corpus_shorter_than_the_context(tmp_path) -> None:
     (tmp_path / "short.txt").write_text("a few words")
-    refused(descent("up", "complete", "--data", tmp_path / "short.txt", *TINY, "--runs", tmp_path), "tokens")
+    refused(
+        descent("up", "complete", "--data", tmp_path / "short.txt", *TINY, "--runs", tmp_path),
+        "tokens",
+    )
 
 
 def test_half_written_run_folder(run, tmp_path) -> None:
@@ -81,7 +92,9 @@ def test_checkpoint_of_another_model(run, tmp_path) -> None:
     (other / "config.json").write_text(json.dumps(config))
     refused(descent("explain", other, "--prompt", "x"), "weights of another model")
     refused(
-        descent("up", "complete", "--steps", "3", "--no-serve", "--runs", tmp_path, "--name", "other"),
+        descent(
+            "up", "complete", "--steps", "3", "--no-serve", "--runs", tmp_path, "--name", "other"
+        ),
         "weights of another model",
     )
 
@@ -100,7 +113,11 @@ def test_port_in_use_is_found_before_training(tmp_path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         args = [a for a in TINY if a != "--no-serve"]
-        refused(descent("up", "complete", *args, "--runs", tmp_path, "--port", port), str(port), "another port")
+        refused(
+            descent("up", "complete", *args, "--runs", tmp_path, "--port", port),
+            str(port),
+            "another port",
+        )
     assert not (tmp_path / "complete").exists()
 
 
@@ -113,8 +130,13 @@ def test_other_data_under_the_same_name(run) -> None:
 
 def test_unknown_names(run) -> None:
     refused(descent("show", "softmux"), "there is no op 'softmux'", "softmax")
-    refused(descent("up", "complete", *TINY, "--type", "lstmm", "--runs", run.parent, "--name", "x"), "lstmm")
-    refused(descent("up", "complete", *TINY, "--runs", run.parent, "--name", "a b"), "run name 'a b'")
+    refused(
+        descent("up", "complete", *TINY, "--type", "lstmm", "--runs", run.parent, "--name", "x"),
+        "lstmm",
+    )
+    refused(
+        descent("up", "complete", *TINY, "--runs", run.parent, "--name", "a b"), "run name 'a b'"
+    )
     refused(descent("explain", run, "--prompt", "x", "--op", "99999"), "op 99999")
     refused(descent("explain", run, "--prompt", "x", "--element", "1,x"), "--element")
     refused(descent("run", "no_such_script.py"), "no_such_script.py")
@@ -125,7 +147,9 @@ def test_explain_and_going_on(run) -> None:
     assert shown.returncode == 0, shown.stderr
     for floor in ("1  Prediction", "2  Layers", "3  Op", "4  Element", "5  Scalars"):
         assert floor in shown.stdout
-    again = descent("up", "complete", "--steps", "4", "--no-serve", "--runs", run.parent, "--name", "ok")
+    again = descent(
+        "up", "complete", "--steps", "4", "--no-serve", "--runs", run.parent, "--name", "ok"
+    )
     assert again.returncode == 0, again.stderr
     assert "Going on" in again.stdout
     assert json.loads((run / "config.json").read_text())["results"]["steps"] == 10

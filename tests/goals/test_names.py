@@ -15,7 +15,7 @@ from descent.goals.items import load_items
 from descent.goals.loading import load_completer
 from descent.goals.names import NamesOptions, up
 from descent.train.loop import Evaluated, Finished, Stepped
-from tests.data.known import known
+from tests.data.known import known, some_names
 
 TINY = {
     "transformer": {"n_layer": 1, "n_head": 2, "n_embd": 8},
@@ -36,7 +36,7 @@ TINY = {
 def few(tmp_path_factory):
     """A file of 300 real names."""
     path = tmp_path_factory.mktemp("data") / "few.txt"
-    path.write_text("\n".join(read_items(known("names.txt"))[:300]) + "\n")
+    path.write_text("\n".join(some_names()[:300]) + "\n")
     return path
 
 

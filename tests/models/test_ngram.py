@@ -2,10 +2,8 @@
 
 import json
 import math
-import os
 import random
 from collections import Counter, defaultdict
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,14 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from descent.models.ngram import NGram, load_ngram, save_ngram
-
-DATA = Path(os.environ.get("DESCENT_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
+from tests.data.known import known
 
 
 @pytest.fixture(scope="module")
 def names():
     """All names, and the usual split: (all, train, dev, test), each name with its stop token 0."""
-    words = (DATA / "names.txt").read_text().split()
+    words = known("names.txt").read_text().split()
     everything = [_ids(w) for w in words]
     random.Random(42).shuffle(words)
     a, b = int(0.8 * len(words)), int(0.9 * len(words))
@@ -58,7 +55,7 @@ def test_interpolation_beats_add_k_on_names_and_on_text(names):
     tuned = NGram(5, 27, smoothing="interpolated").fit(names[1], heldout=names[2])
     assert tuned.loss(names[2]) <= plain.loss(names[2]) < 2.0
     assert tuned.loss(names[3]) < NGram(4, 27, 0.1).fit(names[1]).loss(names[3]) - 0.1
-    text = (DATA / "tinyshakespeare.txt").read_text()[:200_000]
+    text = known("tinyshakespeare.txt").read_text()[:200_000]
     chars = sorted(set(text))
     ids = np.array([chars.index(c) for c in text])
     train, held = ids[:180_000], ids[180_000:]
