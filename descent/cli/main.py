@@ -6,6 +6,7 @@ defect of ours and keeps its traceback.
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import typer
@@ -52,7 +53,6 @@ def expected_errors() -> tuple[type[BaseException], ...]:
         NonFiniteError,
         AddressInUse,
         QuestionError,
-        ImportError,
     )
 
 
@@ -63,13 +63,28 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if isinstance(error, expected_errors()) or _disk_full(error):
-            Console(stderr=True).print(
-                f"descent: {error}", style="red", highlight=False, markup=False, soft_wrap=True
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        Console(stderr=True).print(
+            f"descent: {sentence}", style="red", highlight=False, markup=False, soft_wrap=True
+        )
+        sys.exit(1)
+
+
+def _sentence(error: Exception) -> str | None:
+    """What to tell the user; None for a defect of ours."""
+    if isinstance(error, expected_errors()):
+        return str(error)
+    if isinstance(error, ImportError) and "descent-ml[" in str(error):
+        return str(error)  # an optional part is not installed
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return (
+                f"the disk is full{where}: what was written before is whole; make room and run "
+                "the same command again"
             )
-            sys.exit(1)
-        raise
-
-
-def _disk_full(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno in (28, 122, 13, 30)
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            return f"no permission to write here{where}: choose another place with --runs"
+    return None

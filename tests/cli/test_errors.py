@@ -153,3 +153,18 @@ def test_explain_and_going_on(run) -> None:
     assert again.returncode == 0, again.stderr
     assert "Going on" in again.stdout
     assert json.loads((run / "config.json").read_text())["results"]["steps"] == 10
+
+
+def test_a_full_disk_is_one_sentence_and_a_defect_keeps_its_traceback() -> None:
+    import errno
+
+    from descent.cli.main import _sentence
+
+    full = OSError(errno.ENOSPC, "No space left on device", "runs/a/data.safetensors")
+    assert _sentence(full) == (
+        "the disk is full (runs/a/data.safetensors): what was written before is whole; make room "
+        "and run the same command again"
+    )
+    assert "no permission" in (_sentence(PermissionError(errno.EACCES, "denied", "/runs")) or "")
+    assert _sentence(ImportError("cannot import name 'x'")) is None
+    assert _sentence(KeyError("x")) is None
