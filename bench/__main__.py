@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -20,8 +24,22 @@ def _versions() -> str:
     return ", ".join(found)
 
 
+@contextmanager
+def one_busy_core() -> Iterator[None]:
+    """Another process that computes without pause: a user's machine is never idle."""
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        other.kill()
+        other.wait()
+
+
 def main() -> None:
-    """Run everything."""
+    """Run everything, on the machine as it is and beside a busy process."""
+    quiet = table(run())
+    with one_busy_core():
+        busy = table(run())
     text = "\n".join(
         [
             "# Benchmarks",
@@ -29,7 +47,13 @@ def main() -> None:
             f"{platform.machine()}, {_versions()}, 2 threads; medians of 9, both sides in turn in "
             "one run. Written by `make bench`.",
             "",
-            table(run()),
+            "## Nothing else running",
+            "",
+            quiet,
+            "",
+            "## One core kept busy by another process",
+            "",
+            busy,
             "",
         ]
     )
