@@ -46,7 +46,6 @@ class Rung(NamedTuple):
     run: Callable[..., Any]
     when: Callable[..., bool] | None  # None: always usable
     shaped: bool = False  # it also takes `shape`: that of the first output
-    plain: bool = False  # it takes just inputs and metas, and returns the outputs
 
 
 class Ladder:
@@ -64,7 +63,7 @@ class Ladder:
 
         def register(fn: Callable[..., Any]) -> Callable[..., Any]:
             shaped = "shape" in inspect.signature(fn).parameters
-            self.rungs.append(Rung(name, fn, when, shaped, plain=not shaped))
+            self.rungs.append(Rung(name, fn, when, shaped))
             return fn
 
         return register
@@ -73,21 +72,13 @@ class Ladder:
         """Decorator: the NumPy rung."""
         return self.add("numpy")(fn)
 
-    def tuned(self, kernel: Kernel, when: Callable[..., bool] | None = None) -> Kernel:
-        """Add a faster kernel with the signature of the loops (it writes into its outputs)."""
-        self.rungs.append(Rung("tuned", kernel, when))
-        return kernel
-
     def run(
         self, arrays: Sequence[Array], metas: Sequence[Any], like: Callable[[], list[Array]]
     ) -> tuple[Array, ...]:
-        """Compute the outputs on the highest usable rung; `like()` allocates them for a kernel."""
+        """Compute the outputs on the highest usable rung; `like()` allocates them for the loops."""
         for rung in reversed(self.rungs):
             if rung.when is None or rung.when(*arrays, *metas):
-                if rung.plain:  # the common case, without further questions
-                    out = rung.run(*arrays, *metas)
-                    return out if type(out) is tuple else (out,)
-                return self.run_only(rung, arrays, metas, like)
+                return _outputs(rung, arrays, metas, like)
         return self._fill(self.loops, arrays, metas, like())
 
     def run_rung(
@@ -97,29 +88,13 @@ class Ladder:
         metas: Sequence[Any],
         like: Callable[[], list[Array]],
     ) -> tuple[Array, ...]:
-        """Compute on the named rung ("python", "loops" or a registered one): tests, timing."""
+        """Compute on the named rung ("python", "loops" or a registered one) whatever its
+        condition says: for tests and timing."""
         if name == "loops":
             return self._fill(self.loops.compiled, arrays, metas, like())
         if name == "python":
             return self._fill(self.loops.py, arrays, metas, like())
-        rung = next(r for r in self.rungs if r.name == name)
-        return self.run_only(rung, arrays, metas, like)
-
-    def run_only(
-        self,
-        rung: Rung,
-        arrays: Sequence[Array],
-        metas: Sequence[Any],
-        like: Callable[[], list[Array]],
-    ) -> tuple[Array, ...]:
-        """Compute on this rung whatever its condition says."""
-        if isinstance(rung.run, Kernel):
-            return self._fill(rung.run, arrays, metas, like())
-        if rung.shaped:
-            out = rung.run(*arrays, *metas, shape=like()[0].shape)
-        else:
-            out = rung.run(*arrays, *metas)
-        return out if type(out) is tuple else (out,)
+        return _outputs(next(r for r in self.rungs if r.name == name), arrays, metas, like)
 
     @staticmethod
     def _fill(
@@ -127,6 +102,16 @@ class Ladder:
     ) -> tuple[Array, ...]:
         fn(*arrays, *outs, *metas)
         return tuple(outs)
+
+
+def _outputs(
+    rung: Rung, arrays: Sequence[Array], metas: Sequence[Any], like: Callable[[], list[Array]]
+) -> tuple[Array, ...]:
+    if rung.shaped:
+        out = rung.run(*arrays, *metas, shape=like()[0].shape)
+    else:
+        out = rung.run(*arrays, *metas)
+    return out if type(out) is tuple else (out,)
 
 
 class Lowering:
@@ -275,12 +260,6 @@ class Op:
     def numpy(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         """Decorator: the NumPy rung of the forward computation."""
         return self.ladder.numpy(fn)
-
-    def tuned(
-        self, fn: Callable[..., Any], *, when: Callable[..., bool] | None = None, parallel=False
-    ) -> Kernel:
-        """Add a tuned kernel of the forward computation (same signature as the loops)."""
-        return self.ladder.tuned(Kernel(fn, parallel=parallel), when)
 
     def grad(self, fn: Callable[..., Any]) -> Ladder:
         """Decorator: loops that compute gradients of one or more inputs.

@@ -73,7 +73,6 @@ class Elementwise:
     def __init__(self, fn: Callable[..., Any], *, out: Any = None, opaque: bool = False) -> None:
         self.scalar = fn
         self.arrays: Callable[..., Any] = fn
-        self.tuned_form: tuple[Callable[..., Any], Callable[..., bool]] | None = None
         self.name = fn.__name__.rstrip("_")
         self.doc = inspect.getdoc(fn) or ""
         parameters = inspect.signature(fn).parameters.values()
