@@ -60,13 +60,8 @@ def as_tensor(x: Any, dtype: Any = None) -> Any:
 
 def operands(*xs: Any, floating: bool = False) -> list[Any]:
     """Tensors of one common dtype, by PyTorch's promotion; `floating` lifts integers to floats."""
-    first = xs[0]
-    if isinstance(first, TensorBase):  # the common case: same dtypes, nothing to do
-        d = first.array.dtype
-        if (not floating or d.kind == "f") and all(
-            isinstance(x, TensorBase) and x.array.dtype == d for x in xs
-        ):
-            return list(xs)
+    if len(xs) == 2 and (pair := _easy_pair(*xs, floating)) is not None:
+        return pair
     raw = [x.array if isinstance(x, TensorBase) else x for x in xs]
     for x in raw:
         if not isinstance(x, (np.ndarray, bool, int, float, np.number, np.bool_)):
@@ -75,6 +70,21 @@ def operands(*xs: Any, floating: bool = False) -> list[Any]:
     if floating and d.kind != "f":
         d = promote(1.0)
     return [cast(x, d) if isinstance(x, TensorBase) else wrap(_number(x, d)) for x in xs]
+
+
+def _easy_pair(a: Any, b: Any, floating: bool) -> list[Any] | None:
+    """The common cases, without looking far: one dtype, or floats beside a Python number."""
+    if isinstance(a, TensorBase):
+        d = a.array.dtype
+        if isinstance(b, TensorBase):
+            return [a, b] if b.array.dtype == d and (not floating or d.kind == "f") else None
+        if d.kind == "f" and (type(b) is float or type(b) is int):
+            return [a, wrap(_number(b, d))]
+    elif isinstance(b, TensorBase) and (type(a) is float or type(a) is int):
+        d = b.array.dtype
+        if d.kind == "f":
+            return [wrap(_number(a, d)), b]
+    return None
 
 
 def _number(x: Any, dtype: np.dtype) -> np.ndarray:
