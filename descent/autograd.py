@@ -147,7 +147,6 @@ class _Switch:
 
     def __new__(cls, fn: Callable[..., Any] | None = None) -> Any:
         self = super().__new__(cls)
-        self.stack = []  # type: ignore[attr-defined]
         return self(fn) if callable(fn) else self
 
     def __init__(self, fn: Callable[..., Any] | None = None) -> None:

@@ -22,7 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Kernel", "cache_folder", "compiling", "kernel", "prange", "vectorized"]
+from descent.caching import cache_folder
+
+__all__ = ["Kernel", "compiling", "kernel", "prange", "vectorized"]
 
 prange = range  # the compiler sees Numba's prange under this name; Python sees a plain range
 
@@ -30,13 +32,6 @@ prange = range  # the compiler sees Numba's prange under this name; Python sees 
 def compiling() -> bool:
     """False when `DESCENT_COMPILE=0`: kernels then run as plain Python."""
     return os.environ.get("DESCENT_COMPILE", "1") != "0"
-
-
-def cache_folder() -> Path:
-    """`DESCENT_CACHE`, else `$XDG_CACHE_HOME/descent`, else `~/.cache/descent`."""
-    if folder := os.environ.get("DESCENT_CACHE"):
-        return Path(folder)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "descent"
 
 
 @functools.cache
@@ -57,7 +52,7 @@ def _kernel_cache() -> str:
     versions = (numba.__version__, numpy.__version__, platform.python_version())
     cpu = (binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten())
     digest.update(repr((versions, cpu)).encode())
-    return str(cache_folder() / "kernels" / digest.hexdigest()[:16])
+    return str(cache_folder("kernels") / digest.hexdigest()[:16])
 
 
 @functools.cache

@@ -1,7 +1,6 @@
 """Known data files by name: found on this machine, or downloaded once and verified by sha256.
 
-Order: the folder `DESCENT_DATA` names, the cache (`DESCENT_CACHE`, else ~/.cache/descent/data),
-the network. A download goes to `<file>.part`, continues where it was cut, and takes its name only
+Order: the folder `DESCENT_DATA` names, the cache (see `descent.caching`), the network. A download goes to `<file>.part`, continues where it was cut, and takes its name only
 when its hash is right. Proxies are taken from the environment, as urllib does.
 """
 
@@ -14,9 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from descent.caching import cache_folder
 from descent.data.errors import DataError
 
-__all__ = ["KNOWN_FILES", "KnownFile", "cache_folder", "fetch", "fetch_file"]
+__all__ = ["KNOWN_FILES", "KnownFile", "fetch", "fetch_file"]
 
 _TRIES = 3
 _TIMEOUT_S = 30
@@ -78,12 +78,6 @@ KNOWN_FILES = {
 }
 
 
-def cache_folder() -> Path:
-    """Where downloads are kept."""
-    chosen = os.environ.get("DESCENT_CACHE")
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "descent" / "data"
-
-
 def fetch(name: str, *, on_bytes: Callable[[int, int], None] | None = None) -> Path:
     """The path of a known file, downloading it when this machine does not have it."""
     if name not in KNOWN_FILES:
@@ -105,7 +99,7 @@ def fetch_file(known: KnownFile, *, on_bytes: Callable[[int, int], None] | None 
                 "replace it, unset DESCENT_DATA, or pass it as --data"
             )
         return local
-    target = cache_folder() / known.path
+    target = cache_folder("data") / known.path
     if target.is_file() and _sha256(target) == known.sha256:
         return target
     part = target.with_name(target.name + ".part")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from descent.data import BatchSampler, Windows, encode_documents, read_text, split_documents
@@ -113,7 +114,7 @@ def load_corpus(run: RunFolder) -> Corpus:
         return Corpus(
             tokenizer, arrays["train"], arrays["val"], facts["val_bytes"], facts["prompt"]
         )
-    except Exception as error:
+    except (SafetensorError, DataError, OSError, KeyError, ValueError) as error:
         raise RunError(f"the data of {run.path} can't be read ({error}); start afresh") from None
 
 

@@ -32,16 +32,18 @@ def first_nonfinite(model: Any, x: np.ndarray, y: np.ndarray) -> str | None:
     for name, p in model.named_parameters():
         if kind := _bad(p.array):
             return f"the parameter {name} holds {kind}"
+    first: dict[str, str] = {}  # kind → where it first came from something without it
     found: list[str] = []
 
     def watch(op: Any, inputs: Any, outputs: Any, meta: Any) -> None:
-        if found or getattr(op, "name", "") in ("masked_fill", "full"):
-            return
         kind = _bad(outputs[0].array)
-        if kind and not any(_bad(t.array) for t in inputs):
+        # A mask of −∞ is meant: it comes in as an input that has it. NaN out of it is not.
+        blamed = ("NaN",) if kind == "NaN" else ("NaN", "infinity")
+        if kind and kind not in first and not any(_bad(t.array) in blamed for t in inputs):
             shapes = ", ".join(str(tuple(t.array.shape)) for t in inputs)
-            where = _module_path()
-            found.append(f"{kind} first came out of op {op.name} on shapes {shapes}{where}")
+            first[kind] = (
+                f"{kind} first came out of op {op.name} on shapes {shapes}{_module_path()}"
+            )
 
     def watch_back(node: Any, dy: np.ndarray, grads: Any) -> None:
         if found or _bad(dy):
@@ -53,8 +55,9 @@ def first_nonfinite(model: Any, x: np.ndarray, y: np.ndarray) -> str | None:
 
     with record_modules(model), autograd.observe(watch):
         _, loss = model(from_numpy(x), from_numpy(y))
-    if not found:
-        autograd.backward(loss, np.ones_like(loss.array), watch=watch_back)
+    if _bad(loss.array):
+        return "; ".join(first[kind] for kind in ("infinity", "NaN") if kind in first) or None
+    autograd.backward(loss, np.ones_like(loss.array), watch=watch_back)
     return found[0] if found else None
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from descent.caching import cache_folder
 from descent.data import DataError
-from descent.data.fetch import KNOWN_FILES, KnownFile, cache_folder, fetch, fetch_file
+from descent.data.fetch import KNOWN_FILES, KnownFile, fetch, fetch_file
 
 CONTENT = bytes(range(256)) * 2000
 
@@ -71,13 +72,13 @@ def file_on(server, path="sub/data.bin"):
 
 
 def part_of(known):
-    return Path(f"{cache_folder() / known.path}.part")
+    return Path(f"{cache_folder('data') / known.path}.part")
 
 
 def test_downloads_once_and_reports_progress(server):
     known, progress = file_on(server), []
     path = fetch_file(known, on_bytes=lambda done, total: progress.append((done, total)))
-    assert path == cache_folder() / "sub" / "data.bin"
+    assert path == cache_folder("data") / "sub" / "data.bin"
     assert path.read_bytes() == CONTENT
     assert progress[-1] == (len(CONTENT), len(CONTENT))
     assert not part_of(known).exists()
@@ -125,7 +126,7 @@ def test_wrong_bytes_never_get_the_files_name(server, manner):
     known = file_on(server)
     with pytest.raises(DataError, match="not the published ones"):
         fetch_file(known)
-    assert list((cache_folder() / "sub").iterdir()) == []
+    assert list((cache_folder("data") / "sub").iterdir()) == []
 
 
 def test_a_wrong_part_is_thrown_away_and_loaded_anew(server):
@@ -134,7 +135,7 @@ def test_a_wrong_part_is_thrown_away_and_loaded_anew(server):
     part_of(known).write_bytes(b"wrong" + CONTENT[:1000])
     assert fetch_file(known).read_bytes() == CONTENT
     part_of(known).write_bytes(CONTENT + b"too long")
-    (cache_folder() / known.path).unlink()
+    (cache_folder("data") / known.path).unlink()
     assert fetch_file(known).read_bytes() == CONTENT
 
 
@@ -173,7 +174,7 @@ def test_a_folder_of_data_is_used_without_a_download(server, monkeypatch, tmp_pa
     with pytest.raises(DataError, match="not the published file"):
         fetch_file(known)
     (tmp_path / "sub" / "data.bin").unlink()
-    assert fetch_file(known) == cache_folder() / "sub" / "data.bin"
+    assert fetch_file(known) == cache_folder("data") / "sub" / "data.bin"
 
 
 def test_a_cache_that_cannot_be_written(server, monkeypatch, tmp_path):

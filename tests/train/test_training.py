@@ -126,6 +126,11 @@ def test_nan_stops_with_the_first_op_that_made_it(tmp_path) -> None:
     with pytest.raises(NonFiniteError, match=r"step 0.*first came out of op layer_norm.*ln_f"):
         list(t.run())
     t = training(tmp_path)
+    forward = t.model.ln_f.forward
+    t.model.ln_f.forward = lambda x: forward(x.masked_fill(x == x, -float("inf")))  # all masked
+    with pytest.raises(NonFiniteError, match=r"step 0.*NaN first came out of op layer_norm"):
+        list(t.run())
+    t = training(tmp_path)
     t.model.wte.weight.array[0, 0] = np.nan
     with pytest.raises(NonFiniteError, match=r"the parameter wte.weight holds NaN"):
         list(t.run())
