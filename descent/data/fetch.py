@@ -1,7 +1,8 @@
 """Known data files by name: found on this machine, or downloaded once and verified by sha256.
 
-Order: the folder `DESCENT_DATA` names, the cache (see `descent.caching`), the network. A download goes to `<file>.part`, continues where it was cut, and takes its name only
-when its hash is right. Proxies are taken from the environment, as urllib does.
+Order: the folder `DESCENT_DATA` names, the cache (see `descent.caching`), the network. A download
+goes to `<file>.part`, continues where it was cut, and takes its name only when its hash is right.
+Proxies are taken from the environment, as urllib does.
 """
 
 import hashlib
