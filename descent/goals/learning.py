@@ -42,6 +42,8 @@ def reopen(
     run = RunFolder.open(path)
     if run.config.get("goal") != goal:
         raise RunError(f"{path} is a run of goal {run.config.get('goal')!r}; choose another --name")
+    if not run.tokenizer.is_file():
+        return None  # it failed before it had read its data (a mistyped --data): nothing to keep
     advice = "use another --name, or --fresh to start over"
     if source is not None and run.config.get("source") != source:
         found = run.config.get("source") or "the default data"

@@ -128,6 +128,14 @@ def test_other_data_under_the_same_name(run) -> None:
     )
 
 
+def test_a_mistyped_path_can_be_corrected_under_the_same_name(tmp_path) -> None:
+    data = os.path.dirname(os.path.dirname(__file__))
+    wrong = descent("up", "complete", "--data", f"{data}/*.pyy", *TINY, "--runs", tmp_path)
+    refused(wrong, "*.pyy")
+    right = descent("up", "complete", "--data", f"{data}/*.py", *TINY, "--runs", tmp_path)
+    assert right.returncode == 0, right.stderr
+
+
 def test_unknown_names(run) -> None:
     refused(descent("show", "softmux"), "there is no op 'softmux'", "softmax")
     refused(
