@@ -28,8 +28,8 @@ import numpy as np
 from descent.op import AnyOp
 
 __all__ = [
-    "Node", "TensorBase", "apply", "backward", "enable_grad", "inference_mode", "is_grad_enabled",
-    "no_grad", "observe", "set_grad_enabled", "set_tensor_class", "wrap",
+    "Node", "TensorBase", "apply", "backward", "capturing", "enable_grad", "inference_mode",
+    "is_grad_enabled", "known", "no_grad", "observe", "set_grad_enabled", "set_tensor_class", "wrap",
 ]  # fmt: skip
 
 Array = np.ndarray
@@ -39,6 +39,7 @@ _numbers = itertools.count()
 class _State(threading.local):
     enabled = True
     observers: tuple[Callable[..., None], ...] = ()
+    capture: Any = None  # a step being captured (descent.compiler): ops are noted, not computed
 
 
 _state = _State()
@@ -66,7 +67,7 @@ class TensorBase:
     array: Array
 
     def __init__(self, array: Any = (), *sizes: Any) -> None:
-        self.array = array if type(array) is np.ndarray else _array_of(array, *sizes)
+        self.array = array if isinstance(array, np.ndarray) else _array_of(array, *sizes)
         self.requires_grad = False
         self.grad: Any = None
         self.node: Node | None = None
@@ -118,6 +119,16 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.name()}>"
+
+
+def capturing() -> Any:
+    """The capture that notes this thread's ops instead of computing them, or None."""
+    return _state.capture
+
+
+def known(array: Array) -> bool:
+    """Whether an array has its numbers: False for those of a step that is being captured."""
+    return type(array) is np.ndarray or not getattr(array, "abstract", False)
 
 
 def is_grad_enabled() -> bool:
@@ -229,6 +240,8 @@ def apply(op: Any, *inputs: Any, **meta: Any) -> Any:
     Returns:
         One tensor, or a tuple when the op has several visible outputs (the first differentiable).
     """
+    if _state.capture is not None:
+        return _state.capture.apply(op, inputs, meta)
     arrays = [t.array for t in inputs]
     needs = None
     if _state.enabled:
@@ -291,6 +304,9 @@ def backward(
 
     `watch(node, dy, grads)`, where given, sees every step of the walk.
     """
+    if _state.capture is not None:
+        _state.capture.backward(root, gradient)
+        return
     node = current_node(root)
     if node is None:
         _into_leaf(root, gradient, owned=False)
