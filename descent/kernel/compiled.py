@@ -1,9 +1,9 @@
 """A kernel: one plain Python function over arrays and scalars, used in two forms.
 
-`kernel.py` is the function as written: it can be stepped in a debugger, run on float64 arrays as
+`Kernel.py` is the function as written: it can be stepped in a debugger, run on float64 arrays as
 the oracle, or run on object arrays of `Value` to record every multiplication. Calling the kernel
-runs the compiled form of the same source. This is the only file that imports Numba, and it does so
-on the first compilation, so that `import descent` stays instant.
+runs the compiled form of the same source. Only this package imports Numba, and it does so on the
+first compilation, so that `import descent` stays instant.
 
 Compiled code is kept on disk (`DESCENT_CACHE` or `~/.cache/descent`) under a key made of the
 package's kernel sources, the processor and the versions: it survives restarts and is never stale.
@@ -46,13 +46,22 @@ def _kernel_cache() -> str:
     from llvmlite import binding
 
     digest = hashlib.sha256()
-    root = Path(__file__).parent
-    for path in sorted([Path(__file__), *(root / "ops").rglob("*.py")]):
+    ours = Path(__file__).parent
+    for path in sorted([*ours.glob("*.py"), *(ours.parent / "ops").rglob("*.py")]):
         digest.update(path.read_bytes())
     versions = (numba.__version__, numpy.__version__, platform.python_version())
     cpu = (binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten())
     digest.update(repr((versions, cpu)).encode())
     return str(cache_folder("kernels") / digest.hexdigest()[:16])
+
+
+@functools.cache
+def _vocabulary() -> None:
+    """Tell Numba what `lanes` and `atomics` compile to."""
+    from descent.kernel import emit_atomics, emit_lanes
+
+    emit_lanes.register()
+    emit_atomics.register()
 
 
 @functools.cache
@@ -68,6 +77,7 @@ def _compiled_helper(fn: Callable[..., Any]) -> Callable[..., Any]:
 def _with_compiled_globals(fn: Callable[..., Any], **extra: Any) -> Callable[..., Any]:
     """The same code object with kernels and helper functions of the ops among its globals replaced
     by their compiled forms (plain helpers, so that uncompiled code can call them on `Value`s)."""
+    _vocabulary()
     names = dict(fn.__globals__)
     for name in fn.__code__.co_names:
         value = names.get(name)
