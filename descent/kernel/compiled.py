@@ -70,8 +70,9 @@ def _compiled_helper(fn: Callable[..., Any]) -> Callable[..., Any]:
 
     copy = _with_compiled_globals(fn)
     # Said outright, or a helper inherits its first caller's freedoms, and keeps them in the cache.
-    exact: dict[str, Any] = {"fastmath": False, "parallel": False, "error_model": "numpy"}
-    return _in_our_cache(lambda cache: numba.njit(copy, cache=cache, **exact))
+    # A product may be fused into a sum (one rounding less); inlined, or its caller's loop is scalar.
+    said: dict[str, Any] = {"fastmath": {"contract"}, "parallel": False, "error_model": "numpy"}
+    return _in_our_cache(lambda cache: numba.njit(copy, cache=cache, forceinline=True, **said))
 
 
 def _with_compiled_globals(fn: Callable[..., Any], **extra: Any) -> Callable[..., Any]:
