@@ -8,11 +8,14 @@ accepted and change nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from descent.optim.optimizer import Optimizer, blocks, check_at_least, moment, next_step
+from descent.op.updates import Update
+from descent.ops import updates
+from descent.optim.optimizer import Optimizer, check_at_least, moment, next_step, sign
 
 __all__ = ["Adagrad"]
 
@@ -44,17 +47,15 @@ class Adagrad(Optimizer):
         }  # fmt: skip
         super().__init__(params, defaults)
 
-    def update(
-        self, p: np.ndarray, g: np.ndarray, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
+    def rule(self, group: dict[str, Any]) -> Update:
+        return updates.adagrad
+
+    def slots(
+        self, p: np.ndarray, state: dict[str, Any], group: dict[str, Any]
+    ) -> list[np.ndarray]:
+        return [moment(state, "sum", p, group["initial_accumulator_value"])]
+
+    def coefficients(self, state: dict[str, Any], group: dict[str, Any]) -> Sequence[float]:
         t = next_step(state)
-        total = moment(state, "sum", p, group["initial_accumulator_value"])
-        rate, decay = float(group["lr"]) / (1 + (t - 1) * group["lr_decay"]), group["weight_decay"]
-        for pb, gb, sb in blocks(p, g, total):
-            d = gb + decay * pb if decay else gb
-            sb += d * d
-            root = np.sqrt(sb)
-            root += group["eps"]
-            np.divide(d, root, out=root)
-            root *= rate
-            pb -= root
+        rate = float(group["lr"]) / (1 + (t - 1) * group["lr_decay"])
+        return rate, group["eps"], group["weight_decay"], sign(group)

@@ -11,11 +11,14 @@ al. 2018). `foreach`, `fused`, `capturable`, `differentiable` are accepted and c
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from descent.optim.optimizer import Optimizer, blocks, check_at_least, moment, next_step
+from descent.op.updates import Update
+from descent.ops import updates
+from descent.optim.optimizer import Optimizer, check_at_least, moment, next_step, sign
 
 __all__ = ["Adam", "AdamW"]
 
@@ -52,26 +55,24 @@ class Adam(Optimizer):
         }  # fmt: skip
         super().__init__(params, defaults)
 
-    def update(
-        self, p: np.ndarray, g: np.ndarray, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
+    def rule(self, group: dict[str, Any]) -> Update:
+        return updates.adam_amsgrad if group["amsgrad"] else updates.adam
+
+    def slots(
+        self, p: np.ndarray, state: dict[str, Any], group: dict[str, Any]
+    ) -> list[np.ndarray]:
+        names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+        return [moment(state, name, p) for name in names[: 3 if group["amsgrad"] else 2]]
+
+    def coefficients(self, state: dict[str, Any], group: dict[str, Any]) -> Sequence[float]:
         t = next_step(state)
-        arrays = [p, g, moment(state, "exp_avg", p), moment(state, "exp_avg_sq", p)]
-        if group["amsgrad"]:
-            arrays.append(moment(state, "max_exp_avg_sq", p))
         beta1, beta2 = group["betas"]
         lr, decay = float(group["lr"]), group["weight_decay"]
-        decoupled = group["decoupled_weight_decay"]
-        adam_update(
-            *arrays,
-            rate=lr / (1 - beta1**t),
-            shrink=math.sqrt(1 - beta2**t),
-            beta1=beta1,
-            beta2=beta2,
-            eps=group["eps"],
-            keep=1 - lr * decay if decoupled else 1,
-            pull=0 if decoupled else decay,
-        )
+        keep, pull = (1 - lr * decay, 0.0) if group["decoupled_weight_decay"] else (1.0, decay)
+        return (
+            lr / (1 - beta1**t), math.sqrt(1 - beta2**t), beta2, 1 - beta1, 1 - beta2,
+            group["eps"], keep, pull, sign(group),
+        )  # fmt: skip
 
 
 class AdamW(Adam):
@@ -95,47 +96,3 @@ class AdamW(Adam):
         fused: bool | None = None,
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
-
-
-def adam_update(
-    p: np.ndarray,
-    g: np.ndarray,
-    m: np.ndarray,
-    v: np.ndarray,
-    v_max: np.ndarray | None = None,
-    *,
-    rate: float,
-    shrink: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    keep: float,
-    pull: float,
-) -> None:
-    """One step, in place, on arrays of one shape.
-
-    Args:
-        rate: lr / (1 − β₁ᵗ); shrink: √(1 − β₂ᵗ); keep: the factor of decoupled decay;
-        pull: the λ of coupled decay.
-    """
-    arrays = (p, g, m, v) if v_max is None else (p, g, m, v, v_max)
-    for pb, gb, mb, vb, *largest in blocks(*arrays):
-        if keep != 1:
-            pb *= keep
-        if pull:
-            gb = gb + pull * pb
-        scratch = gb - mb
-        scratch *= 1 - beta1
-        mb += scratch
-        np.multiply(gb, gb, out=scratch)
-        scratch *= 1 - beta2
-        vb *= beta2
-        vb += scratch
-        if largest:
-            np.maximum(largest[0], vb, out=largest[0])
-        np.sqrt(largest[0] if largest else vb, out=scratch)
-        scratch /= shrink
-        scratch += eps
-        np.divide(mb, scratch, out=scratch)
-        scratch *= rate
-        pb -= scratch

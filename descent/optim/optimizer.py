@@ -1,42 +1,26 @@
 """`Optimizer`: what changes the parameters, given their gradients.
 
 It holds parameters in groups (each with its own learning rate and other settings), and a state per
-parameter (its moments). A subclass says how one parameter's array moves: `update`. `step` is the
-place where a compiled form for all parameters at once can take over.
+parameter (its moments). A subclass says which rule of `descent.ops.updates` moves the parameters of
+a group, what is remembered for each of them, and the coefficients of this step; `step` runs the
+rule on all of them, the work of all parameters together shared by the threads.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from descent.autograd import TensorBase, enable_grad
+from descent.autograd import TensorBase, capturing, enable_grad, no_grad
+from descent.op.updates import Update, run_updates
 from descent.tensor import Tensor
 
-__all__ = ["Optimizer", "blocks", "check_at_least", "moment", "next_step"]
-
-_BLOCK = 1 << 14  # elements handled at a time, so that temporaries stay in the cache
-
-
-def blocks(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """Cut arrays of one shape into short 1-D views of the same places.
-
-    Every update here is a chain of passes; in blocks, all but the first of them read the cache.
-    """
-    if not all(a.flags.c_contiguous for a in arrays):
-        yield arrays
-        return
-    flat = tuple(a.reshape(-1) for a in arrays)
-    if flat[0].size <= _BLOCK:
-        yield flat
-        return
-    for start in range(0, flat[0].size, _BLOCK):
-        yield tuple(a[start : start + _BLOCK] for a in flat)
+__all__ = ["Optimizer", "check_at_least", "moment", "next_step", "sign"]
 
 
 def check_at_least(least: float, **settings: Any) -> None:
@@ -49,7 +33,7 @@ def check_at_least(least: float, **settings: Any) -> None:
 
 def moment(state: dict[str, Any], name: str, like: np.ndarray, start: float = 0.0) -> np.ndarray:
     """The array of a running quantity in a parameter's state, made at first use."""
-    if name not in state:
+    if state.get(name) is None:
         state[name] = Tensor(np.full(like.shape, start, like.dtype))
     return state[name].array
 
@@ -120,7 +104,8 @@ class Optimizer:
             if set_to_none:
                 p.grad = None
             elif p.grad is not None:
-                p.grad.array[...] = 0
+                with no_grad():
+                    p.grad.zero_()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Move every parameter that has a gradient. Returns what `closure` (if any) returned."""
@@ -128,24 +113,47 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        if capturing() is not None:
+            capturing().optimizer_step(self)
+        updates: list[tuple[Update, list[np.ndarray], Sequence[float]]] = []
+        for group in self.param_groups:
+            updates += self.updates(group)
         with np.errstate(all="ignore"):
-            for group in self.param_groups:
-                self.step_group(group)
+            run_updates(updates)
         return loss
 
-    def step_group(self, group: dict[str, Any]) -> None:
-        """Move the parameters of one group, one after the other."""
+    def updates(
+        self, group: dict[str, Any]
+    ) -> list[tuple[Update, list[np.ndarray], Sequence[float]]]:
+        """What is to be run for each parameter of a group that has a gradient.
+
+        A capture is told instead, and asks for the coefficients when its step runs.
+        """
+        rule, found = self.rule(group), []
         for p in group["params"]:
             if p.grad is None:
                 continue
-            g = p.grad.array
-            self.update(p.array, -g if group.get("maximize") else g, self.state[p], group)
+            state = self.state[p]
+            arrays = [p.array, p.grad.array, *self.slots(p.array, state, group)]
+            if capturing() is not None:
+                capturing().update(self, group, p, rule, arrays, state)
+                continue
+            found.append((rule, arrays, self.coefficients(state, group)))
             p.version[0] += 1
+        return found
 
-    def update(
-        self, p: np.ndarray, g: np.ndarray, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
-        """Change `p` in place by the rule of this optimiser; `g` must stay as it is."""
+    def rule(self, group: dict[str, Any]) -> Update:
+        """How an element of these parameters moves, by the settings of the group."""
+        raise NotImplementedError
+
+    def slots(
+        self, p: np.ndarray, state: dict[str, Any], group: dict[str, Any]
+    ) -> list[np.ndarray]:
+        """What the rule remembers of a parameter, made at first use: arrays like p."""
+        return []
+
+    def coefficients(self, state: dict[str, Any], group: dict[str, Any]) -> Sequence[float]:
+        """The rule's floats for the step that is now taken, which this counts."""
         raise NotImplementedError
 
     # -- saving ------------------------------------------------------------------------------
@@ -222,13 +230,18 @@ def _own(name: str, value: Any, p: np.ndarray, number: Any) -> Any:
     return Tensor(array.astype(p.dtype))
 
 
+def sign(group: dict[str, Any]) -> float:
+    """−1 when the group climbs instead of descending."""
+    return -1.0 if group.get("maximize") else 1.0
+
+
 def next_step(state: dict[str, Any]) -> float:
     """Count one more step in a parameter's state (a 0-d tensor, as PyTorch keeps it)."""
     if "step" not in state:
         state["step"] = Tensor(np.zeros((), np.float32))
     step = state["step"]
     if isinstance(step, TensorBase):
-        step.array = np.asarray(step.array + np.float32(1))  # 0-d, not a NumPy scalar
+        step.array += np.float32(1)
         return float(step.array)
     state["step"] = step + 1
     return state["step"]

@@ -9,11 +9,14 @@ arXiv:1308.0850); `momentum` gathers the divided gradients. `foreach`, `capturab
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from descent.optim.optimizer import Optimizer, blocks, check_at_least, moment, next_step
+from descent.op.updates import Update
+from descent.ops import updates
+from descent.optim.optimizer import Optimizer, check_at_least, moment, next_step, sign
 
 __all__ = ["RMSprop"]
 
@@ -42,30 +45,25 @@ class RMSprop(Optimizer):
         }  # fmt: skip
         super().__init__(params, defaults)
 
-    def update(
-        self, p: np.ndarray, g: np.ndarray, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
-        next_step(state)
-        arrays = [p, g, moment(state, "square_avg", p)]
-        if group["momentum"] > 0:
-            arrays.append(moment(state, "momentum_buffer", p))
+    def rule(self, group: dict[str, Any]) -> Update:
         if group["centered"]:
-            arrays.append(moment(state, "grad_avg", p))
-        lr, alpha, decay = float(group["lr"]), group["alpha"], group["weight_decay"]
-        for pb, gb, vb, *more in blocks(*arrays):
-            d = gb + decay * pb if decay else gb
-            vb *= alpha
-            vb += (1 - alpha) * d * d
-            if group["centered"]:
-                mean = more[-1]
-                mean += (1 - alpha) * (d - mean)
-                root = np.sqrt(vb - mean * mean)
-            else:
-                root = np.sqrt(vb)
-            root += group["eps"]
-            step = np.divide(d, root, out=root)
-            if group["momentum"] > 0:
-                more[0] *= group["momentum"]
-                more[0] += step
-                step = more[0]
-            pb -= lr * step
+            momentum, plain = updates.rmsprop_centered_momentum, updates.rmsprop_centered
+        else:
+            momentum, plain = updates.rmsprop_momentum, updates.rmsprop
+        return momentum if group["momentum"] > 0 else plain
+
+    def slots(
+        self, p: np.ndarray, state: dict[str, Any], group: dict[str, Any]
+    ) -> list[np.ndarray]:
+        names = ["square_avg"]
+        names += ["momentum_buffer"] if group["momentum"] > 0 else []
+        names += ["grad_avg"] if group["centered"] else []
+        return [moment(state, name, p) for name in names]
+
+    def coefficients(self, state: dict[str, Any], group: dict[str, Any]) -> Sequence[float]:
+        next_step(state)
+        alpha, momentum = group["alpha"], group["momentum"]
+        plain = (
+            float(group["lr"]), alpha, 1 - alpha, group["eps"], group["weight_decay"], sign(group)
+        )  # fmt: skip
+        return (*plain, momentum) if momentum > 0 else plain

@@ -9,12 +9,14 @@ Robbins & Monro 1951; Polyak 1964; Sutskever et al. 2013. The first v is g itsel
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from descent.optim.optimizer import Optimizer, blocks, check_at_least
-from descent.tensor import Tensor
+from descent.op.updates import Update
+from descent.ops import updates
+from descent.optim.optimizer import Optimizer, check_at_least, moment, sign
 
 __all__ = ["SGD"]
 
@@ -45,28 +47,23 @@ class SGD(Optimizer):
         }  # fmt: skip
         super().__init__(params, defaults)
 
-    def update(
-        self, p: np.ndarray, g: np.ndarray, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
-        lr, momentum, decay = float(group["lr"]), group["momentum"], group["weight_decay"]
-        v = state.get("momentum_buffer") if momentum else None
-        fresh = bool(momentum) and v is None
-        if fresh:
-            v = state["momentum_buffer"] = Tensor(np.empty(p.shape, p.dtype))
-        arrays = (p, g) if v is None else (p, g, v.array)
-        for pb, gb, *vb in blocks(*arrays):
-            d = gb + decay * pb if decay else gb
-            if vb:
-                d = _with_momentum(d, vb[0], fresh, momentum, group)
-            pb -= lr * d
+    def rule(self, group: dict[str, Any]) -> Update:
+        if not group["momentum"]:
+            return updates.sgd
+        return updates.sgd_nesterov if group["nesterov"] else updates.sgd_momentum
 
+    def slots(
+        self, p: np.ndarray, state: dict[str, Any], group: dict[str, Any]
+    ) -> list[np.ndarray]:
+        if not group["momentum"]:
+            return []
+        if state.get("momentum_buffer") is None:
+            state["fresh"] = True  # until the coefficients of the first step are known
+        return [moment(state, "momentum_buffer", p)]
 
-def _with_momentum(
-    d: np.ndarray, v: np.ndarray, fresh: bool, momentum: float, group: dict[str, Any]
-) -> np.ndarray:
-    if fresh:
-        v[...] = d
-    else:
-        v *= momentum
-        v += d if not group["dampening"] else (1 - group["dampening"]) * d
-    return d + momentum * v if group["nesterov"] else v
+    def coefficients(self, state: dict[str, Any], group: dict[str, Any]) -> Sequence[float]:
+        plain = (float(group["lr"]), group["weight_decay"], sign(group))
+        if not group["momentum"]:
+            return plain
+        first = state.pop("fresh", False)
+        return (*plain, group["momentum"], 1.0 if first else 1.0 - group["dampening"])

@@ -9,7 +9,8 @@ import descent
 from descent import optim
 from descent.nn import Parameter
 
-SHAPES = [(7, 5), (20000,), (), (3, 1, 2)]  # 20000: more than one block
+SHAPES = [(7, 5), (20000,), (), (3, 1, 2)]  # 20000: more than one block of the NumPy form
+LARGE = [(7, 5), (200, 200), (), (3, 1, 2)]  # enough for the compiled loops
 
 CASES = {
     "SGD": [
@@ -39,13 +40,14 @@ ALL = [(name, options) for name, several in CASES.items() for options in several
 
 
 @pytest.mark.oracle
+@pytest.mark.parametrize("shapes", [SHAPES, LARGE], ids=["numpy", "compiled"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("name", "options"), ALL, ids=lambda x: str(x))
-def test_twenty_steps_equal_torch(name, options, dtype):
+def test_twenty_steps_equal_torch(name, options, dtype, shapes):
     import torch
 
     rng = np.random.default_rng(0)
-    start = [rng.standard_normal(s).astype(dtype) for s in SHAPES]
+    start = [rng.standard_normal(s).astype(dtype) for s in shapes]
     ours = [Parameter(descent.tensor(a)) for a in start]
     theirs = [torch.nn.Parameter(torch.tensor(a)) for a in start]
     path = [np.abs(a) for a in start]

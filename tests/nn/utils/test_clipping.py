@@ -61,6 +61,23 @@ def test_not_finite():
     assert p.grad.tolist()[1] == 0
 
 
+@pytest.mark.parametrize("norm_type", [2.0, 1.0, math.inf])
+@pytest.mark.parametrize("limit", [0.5, 1e9])
+def test_out_of_ops_as_a_capture_sees_it(norm_type, limit):
+    from descent.nn.utils.clipping import _clip_in_ops
+
+    net, twin = model(), model()
+    expected = utils.clip_grad_norm_(net.parameters(), limit, norm_type)
+    norm = _clip_in_ops(list(twin.parameters()), limit, norm_type, True)
+    assert norm.item() == pytest.approx(expected.item(), rel=1e-6)
+    for p, q in zip(net.parameters(), twin.parameters()):
+        np.testing.assert_allclose(q.grad.numpy(), p.grad.numpy(), rtol=1e-6)
+    next(twin.parameters()).grad.fill_(math.inf)
+    with pytest.raises(RuntimeError, match="non-finite"):
+        _clip_in_ops(list(twin.parameters()), limit, norm_type, True)
+    assert _clip_in_ops([], limit, norm_type, True).item() == 0
+
+
 def test_value():
     p = nn.Parameter(descent.ones(3))
     p.grad = descent.tensor([-3.0, 0.1, 4.0])
