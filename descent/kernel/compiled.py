@@ -57,10 +57,11 @@ def _kernel_cache() -> str:
 
 @functools.cache
 def _vocabulary() -> None:
-    """Tell Numba what `lanes` and `atomics` compile to."""
-    from descent.kernel import emit_atomics, emit_lanes
+    """Tell Numba what `lanes`, `registers` and `atomics` compile to."""
+    from descent.kernel import emit_atomics, emit_lanes, emit_registers
 
     emit_lanes.register()
+    emit_registers.register()
     emit_atomics.register()
 
 

@@ -15,7 +15,7 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from descent.kernel import lanes
 from descent.kernel.emit import Emitter, compiles_to, flat, integers
 
-__all__ = ["FLOATS", "INTS", "Lanes", "register", "vector_of"]
+__all__ = ["FLOATS", "INTS", "Lanes", "N", "first_lanes", "register", "splatted", "vector_of"]
 
 N = lanes.COUNT
 
@@ -92,14 +92,14 @@ def _store(_, y, i, v):
     return (types.void(y, i, Lanes(y.dtype)), emit) if _numbers(y) and integers(i) else None
 
 
-def _first(e: Emitter, n: Any) -> Any:
+def first_lanes(e: Emitter, n: Any) -> Any:
     """A mask of the lanes below n."""
     kind = ir.VectorType(ir.IntType(32), N)
     n = e.builder.trunc(n, ir.IntType(32))
-    return e.builder.icmp_signed("<", ir.Constant(kind, list(range(N))), _splatted(e, n))
+    return e.builder.icmp_signed("<", ir.Constant(kind, list(range(N))), splatted(e, n))
 
 
-def _splatted(e: Emitter, value: Any) -> Any:
+def splatted(e: Emitter, value: Any) -> Any:
     kind = ir.VectorType(value.type, N)
     one = e.builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.IntType(32)(0))
     order = ir.Constant(ir.VectorType(ir.IntType(32), N), [0] * N)
@@ -112,7 +112,7 @@ def _suffix(dtype: Any) -> str:
 
 def _load_part(_, x, i, n):
     def emit(e, x, i, n):
-        kind, mask = vector_of(x_type.dtype), _first(e, e.index(2, n))
+        kind, mask = vector_of(x_type.dtype), first_lanes(e, e.index(2, n))
         place = e.element(0, x, e.index(1, i))
         name = f"llvm.masked.load.{_suffix(x_type.dtype)}.p0"
         return e.intrinsic(name, kind, place, ir.IntType(32)(4), mask, ir.Constant(kind, None))
@@ -123,7 +123,7 @@ def _load_part(_, x, i, n):
 
 def _store_part(_, y, i, v, n):
     def emit(e, y, i, v, n):
-        place, mask = e.element(0, y, e.index(1, i)), _first(e, e.index(3, n))
+        place, mask = e.element(0, y, e.index(1, i)), first_lanes(e, e.index(3, n))
         name = f"llvm.masked.store.{_suffix(y_type.dtype)}.p0"
         e.intrinsic(name, ir.VoidType(), v, place, ir.IntType(32)(4), mask)
 
@@ -134,7 +134,7 @@ def _store_part(_, y, i, v, n):
 
 def _splat(_, x, i):
     def emit(e, x, i):
-        return _splatted(e, e.builder.load(e.element(0, x, e.index(1, i)), align=4))
+        return splatted(e, e.builder.load(e.element(0, x, e.index(1, i)), align=4))
 
     return (Lanes(x.dtype)(x, i), emit) if _numbers(x) and integers(i) else None
 
@@ -142,7 +142,7 @@ def _splat(_, x, i):
 def _fill(_, s):
     if not isinstance(s, types.Number):
         return None
-    return FLOATS(types.float32), lambda e, s: _splatted(e, s)
+    return FLOATS(types.float32), lambda e, s: splatted(e, s)
 
 
 def _zeros(_):

@@ -90,6 +90,6 @@ def transpose(x: Array, i: int, row: int, y: Array, j: int, step: int) -> None:
 
 
 def _inside(x: Array, i: int, n: int) -> Array:
-    if not 0 <= i <= i + n <= len(x):
+    if n and not 0 <= i <= i + n <= len(x):
         raise IndexError(f"lanes {i} to {i + n} of an array of {len(x)}: beyond its ends")
     return x[i : i + n]
