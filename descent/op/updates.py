@@ -43,7 +43,7 @@ Arrays = Sequence[Array]
 
 LARGE = 32_768  # numbers in all from which a compiled loop is worth its compilation
 BLOCK = 1 << 14  # elements of a block of the NumPy form: a few temporaries fit the cache
-SLAB = 1 << 18  # elements a thread takes at a time
+SLAB_MIN, SLAB_MAX = 1 << 16, 1 << 20  # elements a thread takes at a time
 
 
 class Update:
@@ -131,10 +131,12 @@ def run_updates(updates: Sequence[tuple[Update, Arrays, Sequence[float]]]) -> No
 
     Whether it is worth compiling and sharing depends on how many numbers there are in all.
     """
-    if sum(arrays[0].size for _, arrays, _ in updates) < LARGE or not compiling():
+    total = sum(arrays[0].size for _, arrays, _ in updates)
+    if total < LARGE or not compiling():
         for rule, arrays, coefficients in updates:
             rule.run_numpy(arrays, coefficients)
         return
+    slab = min(max(SLAB_MIN, total // 16), SLAB_MAX)
     tasks: list[Callable[[], object]] = []
     pieces: list[Callable[[], None]] = []
     size = 0
@@ -145,11 +147,11 @@ def run_updates(updates: Sequence[tuple[Update, Arrays, Sequence[float]]]) -> No
             continue
         floats = [float(c) for c in coefficients]
         loop = rule.loop.compiled
-        for start in range(0, flat[0].size, SLAB):
-            part = flat if flat[0].size <= SLAB else [a[start : start + SLAB] for a in flat]
+        for start in range(0, flat[0].size, slab):
+            part = flat if flat[0].size <= slab else [a[start : start + slab] for a in flat]
             pieces.append(functools.partial(loop, *part, *floats))
             size += part[0].size
-            if size >= SLAB:
+            if size >= slab:
                 tasks.append(functools.partial(_run, pieces))
                 pieces, size = [], 0
     tasks.append(functools.partial(_run, pieces))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import descent.optim
-from descent.op.updates import BLOCK, LARGE, SLAB, Update, run_updates, update
+from descent.op.updates import BLOCK, LARGE, SLAB_MIN, Update, run_updates, update
 from descent.ops import updates
 from descent.scalar import Value
 
@@ -81,7 +81,7 @@ def test_derivative_of_the_new_parameter_by_the_gradient(rule):
 
 def test_many_arrays_of_all_sizes_in_one_run_equal_one_by_one():
     rule = updates.adam
-    works = [example(rule, n, np.float32, seed=n) for n in (3, SLAB + 1, 1, 3 * SLAB, 1000)]
+    works = [example(rule, n, np.float32, seed=n) for n in (3, SLAB_MIN + 1, 1, 3 * SLAB_MIN, 1000)]
     alone = [[a.copy() for a in arrays] for arrays, _ in works]
     for arrays, (_, floats) in zip(alone, works):
         rule.run_numpy(arrays, floats)
