@@ -13,7 +13,14 @@ import typer
 from rich.console import Console
 
 from descent import __version__
-from descent.cli import explain_command, run_command, show_command, up_command, up_names
+from descent.cli import (
+    bench_command,
+    explain_command,
+    run_command,
+    show_command,
+    up_command,
+    up_names,
+)
 
 __all__ = ["app", "main"]
 
@@ -29,6 +36,7 @@ up_command.up.command("names")(up_names.names)
 explain_command.register(app)
 show_command.register(app)
 run_command.register(app)
+bench_command.register(app)
 
 
 @app.command()

@@ -16,7 +16,7 @@ from descent.op import Elementwise, Movement, Op
 from descent.scalar import gradcheck
 from descent.view.errors import QuestionError
 
-__all__ = ["all_ops", "op_names", "show_op"]
+__all__ = ["all_ops", "find_op", "op_names", "show_op"]
 
 
 def all_ops() -> dict[str, Any]:
@@ -35,8 +35,8 @@ def op_names() -> list[str]:
     return list(all_ops())
 
 
-def show_op(name: str) -> str:
-    """The page of an op as text: formula, axes, source, example, gradient check, timing.
+def find_op(name: str) -> Any:
+    """The op of this name.
 
     Raises:
         QuestionError: an unknown op; the message lists the nearest names.
@@ -47,7 +47,16 @@ def show_op(name: str) -> str:
     if name not in found:
         near = difflib.get_close_matches(name, found, 5) or list(found)[:8]
         raise QuestionError(f"there is no op {name!r}; did you mean {', '.join(near)}?")
-    op = found[name]
+    return found[name]
+
+
+def show_op(name: str) -> str:
+    """The page of an op as text: formula, axes, source, example, gradient check, timing.
+
+    Raises:
+        QuestionError: an unknown op; the message lists the nearest names.
+    """
+    op = find_op(name)
     parts = [f"{op.name}  {_signature(op)}", textwrap.indent(op.doc, "  "), _module_doc(op)]
     parts.append("Source\n" + textwrap.indent(op.source(), "  "))
     if isinstance(op, Op):
