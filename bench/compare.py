@@ -1,33 +1,87 @@
 """Time several implementations of one piece of work in turn (A B A B …) and report medians.
 
 A ratio taken side by side in one run is the only figure that means something: machines drift.
+`compare` times callables in this process; `race` times sides in processes of their own, so that
+neither side's thread pool or memory gets in the other's way.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from statistics import median
 
-__all__ = ["Result", "compare", "table"]
+__all__ = ["Bar", "Result", "compare"]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What must be reached: `ours` at least `factor` times better than the best of `peers`.
+
+    `of` is what is compared: "seconds", or "memory" (bytes at the peak).
+    """
+
+    factor: float
+    peers: tuple[str, ...]
+    ours: str = "descent"
+    of: str = "seconds"
 
 
 @dataclass(frozen=True)
 class Result:
-    """Median seconds per call of each implementation, and what it computed (a loss, to compare)."""
+    """Median seconds per step of each side, and what it computed (a loss, to compare)."""
 
     work: str
     seconds: dict[str, float]
     losses: dict[str, float]
+    bars: tuple[Bar, ...] = ()
+    memory: dict[str, float] = field(default_factory=dict)  # bytes at the peak
+    first_s: dict[str, float] = field(default_factory=dict)  # making it and its first call
+    absent: dict[str, str] = field(default_factory=dict)  # side → why it was not measured
+    notes: tuple[str, ...] = ()
+    agree_to: float = 1e-4  # losses may differ by this much, relatively
 
-    def ratio(self, peer: str) -> float:
+    def ratio(self, peer: str, ours: str = "descent") -> float:
         """How many times faster than the peer we are."""
-        return self.seconds[peer] / self.seconds["descent"]
+        return self.seconds[peer] / self.seconds[ours]
+
+    def reached(self, bar: Bar) -> tuple[float, str] | None:
+        """How many times better than its best peer, and which that is; None: not measured."""
+        values = getattr(self, bar.of)
+        peers = {p: values[p] for p in bar.peers if p in values}
+        ours = bar.ours if bar.ours in values else f"{bar.ours} eager"
+        if ours not in values or not peers:
+            return None
+        best = min(peers, key=peers.__getitem__)
+        return peers[best] / values[ours], best
+
+    def disagreeing(self) -> list[str]:
+        """Sides whose loss is not that of the majority: speed with another loss is no result."""
+        finite = sorted(v for v in self.losses.values() if math.isfinite(v))
+        if not finite:
+            return list(self.losses)
+        middle = finite[len(finite) // 2]
+        return [
+            name
+            for name, loss in self.losses.items()
+            if not abs(loss - middle) <= self.agree_to * max(abs(middle), 1e-2)
+        ]
 
 
-def compare(work: str, sides: dict[str, Callable[[], float]], *, rounds: int = 9) -> Result:
-    """Call each side once per round, after two rounds of warm-up; a side returns its loss."""
+def compare(
+    work: str,
+    sides: dict[str, Callable[[], float]],
+    *,
+    rounds: int = 9,
+    steps: int = 1,
+    bars: Iterable[Bar] = (),
+) -> Result:
+    """Call each side once per round, after two rounds of warm-up; a side returns its loss.
+
+    `steps` is how many steps one call does: the result is per step.
+    """
     times: dict[str, list[float]] = {name: [] for name in sides}
     losses: dict[str, float] = {}
     for i in range(rounds + 2):
@@ -35,22 +89,5 @@ def compare(work: str, sides: dict[str, Callable[[], float]], *, rounds: int = 9
             began = time.perf_counter()
             losses[name] = step()
             if i >= 2:
-                times[name].append(time.perf_counter() - began)
-    return Result(work, {name: median(t) for name, t in times.items()}, losses)
-
-
-def table(results: list[Result]) -> str:
-    """Markdown: a row per work, our time, each peer's time and the ratio."""
-    peers = sorted({p for r in results for p in r.seconds if p != "descent"})
-    head = "| work | descent | " + " | ".join(f"{p} | × faster" for p in peers) + " | loss after |"
-    rows = [head, "|---" * (3 + 2 * len(peers)) + "|"]
-    for r in results:
-        cells = [r.work, f"{1e3 * r.seconds['descent']:.2f} ms"]
-        for p in peers:
-            if p in r.seconds:
-                cells += [f"{1e3 * r.seconds[p]:.2f} ms", f"{r.ratio(p):.2f}"]
-            else:
-                cells += ["missing", ""]
-        cells.append(", ".join(f"{name} {loss:.5f}" for name, loss in r.losses.items()))
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows)
+                times[name].append((time.perf_counter() - began) / steps)
+    return Result(work, {name: median(t) for name, t in times.items()}, losses, tuple(bars))

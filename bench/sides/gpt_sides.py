@@ -1,0 +1,97 @@
+"""The sides of a GPT step that speak PyTorch's language: descent and torch, eager and compiled."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from bench.sides import gpt
+from bench.sides.stepping import Data, Run, cycle
+
+__all__ = ["descent_compiled", "descent_eager", "torch_compiled", "torch_eager"]
+
+
+def _step(m: Any, shape: gpt.Shape, data: Data, **how: Any) -> Any:
+    net = gpt.build(m, shape, data)
+    return gpt.train_step(m, shape, net, gpt.optimizer(m, shape, net, **how))
+
+
+def descent_eager(shape: gpt.Shape, data: Data) -> Run:
+    """descent, op by op."""
+    import descent.nn.functional
+    import descent.optim
+
+    return cycle(_step(descent, shape, data), gpt.batches(descent, data))
+
+
+def descent_compiled(shape: gpt.Shape, data: Data, **how: Any) -> Run:
+    """descent, the whole step compiled."""
+    import descent.nn.functional
+    import descent.optim
+    from descent import compile as compiled
+
+    return cycle(compiled(_step(descent, shape, data), **how), gpt.batches(descent, data))
+
+
+def torch_eager(shape: gpt.Shape, data: Data, autocast: bool = False) -> Run:
+    """torch as it comes, with its fastest AdamW."""
+    import torch
+
+    torch.set_num_threads(2)
+    net = gpt.build(torch, shape, data)
+    optimizer = gpt.optimizer(torch, shape, net, fused=True)
+    if autocast:
+        net = _autocast(torch, net)
+    return cycle(gpt.train_step(torch, shape, net, optimizer), gpt.batches(torch, data))
+
+
+def torch_compiled(shape: gpt.Shape, data: Data, autocast: bool = False) -> Run:
+    """torch.compile of the whole step as one graph: forward, backward, clipping, AdamW."""
+    import torch
+
+    torch.set_num_threads(2)
+    net = gpt.build(torch, shape, data)
+    ps = {name: p.detach() for name, p in net.named_parameters()}
+    update = _adamw(torch, shape, list(ps.values()))
+    call = _autocast(torch, functools.partial(torch.func.functional_call, net))
+    call = call if autocast else functools.partial(torch.func.functional_call, net)
+    gradients = torch.func.grad_and_value(lambda ps, x, y: call(ps, (x, y)))
+
+    @torch.compile(fullgraph=True)
+    def step(x: Any, y: Any) -> Any:
+        gs, loss = gradients(ps, x, y)
+        update([gs[name] for name in ps])
+        return loss
+
+    return cycle(step, gpt.batches(torch, data))
+
+
+def _autocast(torch: Any, call: Any) -> Any:
+    def under_autocast(*args: Any) -> Any:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return call(*args)
+
+    under_autocast.parameters = getattr(call, "parameters", None)  # type: ignore[attr-defined]
+    return under_autocast
+
+
+def _adamw(torch: Any, shape: gpt.Shape, ps: list[Any]) -> Any:
+    """AdamW written out, to be compiled with the rest; its step count is a tensor."""
+    beta1, beta2 = shape.betas
+    ms, vs = ([torch.zeros_like(p) for p in ps] for _ in range(2))
+    decays = [shape.decay if shape.decay_vectors or p.ndim >= 2 else 0.0 for p in ps]
+    t = torch.zeros(())
+
+    def update(gs: list[Any]) -> None:
+        if shape.clip:
+            norm = torch.sqrt(sum((g * g).sum() for g in gs))
+            gs = [g * torch.clamp(shape.clip / (norm + 1e-6), max=1.0) for g in gs]
+        t.add_(1)
+        rate = shape.lr / (1 - beta1**t)
+        shrink = torch.sqrt(1 - beta2**t)
+        for p, g, m, v, decay in zip(ps, gs, ms, vs, decays):
+            m.lerp_(g, 1 - beta1)
+            v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+            p.copy_(p * (1 - shape.lr * decay) - rate * m / (v.sqrt() / shrink + 1e-8))
+
+    return update
