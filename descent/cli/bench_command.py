@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from descent.cli import bench_ladder
+from descent.cli import bench_ladder, bench_model
 
 __all__ = ["bench", "register"]
 
 bench = typer.Typer(help="Measure: the rungs of an op, the cost of a model.", no_args_is_help=True)
 bench_ladder.register(bench)
+bench_model.register(bench)
 
 
 def register(app: typer.Typer) -> None:

@@ -47,6 +47,7 @@ def version() -> None:
 
 def expected_errors() -> tuple[type[BaseException], ...]:
     """What a user's input can cause: reported as one sentence."""
+    from descent.costs.presets import CostError
     from descent.data.errors import DataError
     from descent.goals.folder import RunError
     from descent.serve.server import AddressInUse
@@ -55,6 +56,7 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     from descent.view.errors import QuestionError
 
     return (
+        CostError,
         DataError,
         RunError,
         CheckpointError,

@@ -2,9 +2,9 @@
 
 1. a step to warm up (compilation, the optimiser's moments);
 2. a step that counts: operations, bytes, module, and the memory alive after every op;
-3. a few steps with nothing but a clock at every op: the medians are the entries' times. Everything
-   between two ops (Python, the adding-up of gradients) counts to the op before it;
-4. a few steps with nothing watching at all: the median is the step's time.
+3. a few steps with nothing but a clock at every op: the medians are the entries' times. What lies
+   between two ops (Python, the adding-up of gradients) counts to the second of them;
+4. in turn with these, steps with nothing watching at all: the median is the step's time.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ def profile(work: Work, *, seconds: float = 4.0, machine: Machine | None = None)
     counted = _count(work, machine)
     once = time.perf_counter() - began
     repeats = int(max(3, min(100, seconds / 2 / max(once, 1e-6))))
-    times = [_clock(work) for _ in range(repeats)]
-    plain = [_timed(work) for _ in range(repeats)]
+    times, plain = [], []
+    for _ in range(repeats):  # in turn, so that both see the same machine
+        times.append(_clock(work))
+        plain.append(_timed(work))
     return Report(
         name=work.name,
         batch=work.batch,

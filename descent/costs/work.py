@@ -23,7 +23,7 @@ __all__ = ["Part", "Work", "model_work"]
 
 @dataclass(frozen=True)
 class Part:
-    """Something done with arrays as a whole after the backward pass; `cost()` says how much it is."""
+    """Something done as a whole after the backward pass; `cost()` says how much it is."""
 
     name: str
     run: Callable[[], Any]

@@ -11,6 +11,7 @@ from descent.costs import machine as m
 def measured(monkeypatch, tmp_path):
     monkeypatch.setenv("DESCENT_CACHE", str(tmp_path))
     monkeypatch.setattr(m, "BUDGET_S", 0.02)
+    monkeypatch.setattr(m.os, "getloadavg", lambda: (0.0, 0.0, 0.0), raising=False)
     monkeypatch.setattr(m, "SIZES", (1 << 18, 1 << 20))
     return m.measure_machine()
 
@@ -47,3 +48,17 @@ def test_asked_again_it_measures(measured, monkeypatch):
     monkeypatch.setattr(m, "_measure", lambda: other)
     assert m.measure_machine(again=True) == other
     assert m.measure_machine() == other
+
+
+def test_measured_beside_other_work_it_is_measured_again_and_the_best_kept(measured, monkeypatch):
+    (first,) = {b.bytes: b for b in measured.bandwidths[:1]}.values()
+    slow = m.Bandwidth(first.bytes, first.one / 2, first.all * 2)
+    busy = m.Machine("x", 2, 10.0, "a", (slow,), {}, busy=True)
+    idle = m.Machine("x", 2, 7.0, "b", (first,), {})
+    found = iter([busy, idle])
+    monkeypatch.setattr(m, "_measure", lambda: next(found))
+    assert m.measure_machine(again=True).busy
+    second = m.measure_machine()
+    assert (second.gflops, second.gemm, second.busy) == (10.0, "a", False)
+    assert second.bandwidths == (m.Bandwidth(first.bytes, first.one, first.all * 2),)
+    assert m.measure_machine() == second  # kept

@@ -1,0 +1,120 @@
+"""A cost report as tables on a terminal."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from descent.costs.report import Report, Row
+
+__all__ = ["print_report"]
+
+
+def print_report(console: Console, report: Report, *, top: int = 16) -> None:
+    """By op, by layer, by phase, and the totals."""
+    console.print(
+        f"[bold]{escape(report.name)}[/]  {report.parameters:,} parameters, {report.batch}"
+    )
+    console.print(f"[dim]{escape(report.machine.line())}[/]", highlight=False, soft_wrap=True)
+    console.print()
+    console.print(_table("op", report.by_op(), top))
+    console.print()
+    console.print(_table("layer", report.by_layer(), top))
+    console.print()
+    console.print(_table("phase", report.phases(), top, last=_all(report)))
+    console.print()
+    for line in totals(report):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def totals(report: Report) -> list[str]:
+    """The sentences below the tables."""
+    gflops = 1e-9 * report.operations / report.step_s
+    lines = [
+        f"Step {milliseconds(report.step_s)} (median of {report.repeats}, nothing watching): "
+        f"{report.tokens_per_s:,.0f} tokens/s, {gflops:,.1f} GFLOP/s, MFU {report.mfu:.1%} of "
+        f"the measured {report.machine.gflops:,.0f}.",
+        f"Floor {milliseconds(report.floor_s)}, every op on its own: the step is at "
+        f"{report.floor_s / report.step_s:.0%} of it.",
+        f"Memory {size(report.start_bytes)} before the step, {size(report.peak_bytes)} at its "
+        f"peak, {size(report.end_bytes)} after it (arrays alive between ops).",
+    ]
+    if report.mfu > 1 or report.floor_s > report.step_s:
+        lines.append(
+            "More than all of it: the peaks were measured while the machine was slower; --measure "
+            "measures them again."
+        )
+    if report.compiled:
+        parts = ", ".join(f"{p.name} {milliseconds(p.seconds)}" for p in report.compiled)
+        total = sum(p.seconds for p in report.compiled)
+        lines.append(f"Compiled {milliseconds(total)}: {parts}.")
+    return lines
+
+
+def _all(report: Report) -> Row:
+    seconds = sum(e.seconds for e in report.entries)
+    parts = (report.operations, report.bytes, report.floor_s, seconds)
+    return Row("all, watched", "", len(report.entries), *parts)
+
+
+def _table(what: str, rows: list[Row], top: int, last: Row | None = None) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table.collapse_padding = True
+    table.show_edge = False
+    table.add_column(what, no_wrap=True)
+    if what != "phase":
+        table.add_column("phase", no_wrap=True)
+    for name in ("calls", "FLOP", "bytes", "floor ms", "ms", "reached"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows[:top]:
+        table.add_row(*_cells(row, what))
+    if rest := rows[top:]:
+        table.add_row(*_cells(_together(rest), what), style="dim")
+    if last is not None:
+        table.add_section()
+        table.add_row(*_cells(last, what))
+    return table
+
+
+def _together(rows: list[Row]) -> Row:
+    return Row(
+        f"{len(rows)} more",
+        "",
+        sum(r.calls for r in rows),
+        sum(r.operations for r in rows),
+        sum(r.bytes for r in rows),
+        sum(r.floor_s for r in rows),
+        sum(r.seconds for r in rows),
+    )
+
+
+def _cells(row: Row, what: str) -> list[str]:
+    name = escape(row.name)
+    return [
+        *([name] if what == "phase" else [name, row.phase]),
+        f"{row.calls:,}",
+        quantity(row.operations),
+        size(row.bytes),
+        f"{1e3 * row.floor_s:.3f}",
+        f"{1e3 * row.seconds:.3f}",
+        "" if row.share is None else f"{row.share:.0%}",
+    ]
+
+
+def quantity(n: float) -> str:
+    """1234567 → 1.23 M."""
+    for unit, name in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if n >= unit:
+            return f"{n / unit:.3g}{name}"
+    return f"{n:.3g}"
+
+
+def size(n: float) -> str:
+    """1234567 → 1.23 MB."""
+    return f"{quantity(n)}B" if n >= 1e3 else f"{n:.0f} B"
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{1e3 * seconds:.3g} ms" if seconds < 1 else f"{1e3 * seconds:,.0f} ms"
