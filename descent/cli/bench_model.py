@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-__all__ = ["register", "work_named"]
+__all__ = ["check_seconds", "register", "work_named"]
 
 
 def register(bench: typer.Typer) -> None:
@@ -34,6 +34,7 @@ def model(
     """Operations, bytes, floor and time of every op of a training step; tokens/s, MFU, memory."""
     from descent.costs import measure_machine, profile
 
+    check_seconds(seconds)
     work = work_named(name, batch=batch, block=block, training=not inference)
     machine = measure_machine(again)
     report = profile(work, seconds=seconds, machine=machine)
@@ -45,9 +46,22 @@ def model(
     print_report(Console(), report, top=top)
 
 
+def check_seconds(seconds: float) -> None:
+    """Refuse a time that is none."""
+    from descent.costs.errors import CostError
+
+    if not 0 < seconds < float("inf"):
+        raise CostError(f"--seconds must be positive: got {seconds:g}")
+
+
 def work_named(name: str, *, batch: int | None, block: int | None, training: bool) -> Any:
     """A step of a model known by name, or of the run in a folder."""
-    from descent.costs.presets import PRESETS, CostError, preset_work
+    from descent.costs.errors import CostError
+    from descent.costs.presets import PRESETS, preset_work
+
+    for what, n in (("batch", batch), ("block", block)):
+        if n is not None and n < 1:
+            raise CostError(f"--{what} must be at least 1: got {n}")
 
     folder = Path(name)
     if name not in PRESETS and (folder.is_dir() or len(folder.parts) > 1):

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from descent.costs.report import Report, Row
+from descent.costs.units import duration, quantity, size
 
 __all__ = ["print_report"]
 
@@ -33,10 +34,10 @@ def totals(report: Report) -> list[str]:
     """The sentences below the tables."""
     gflops = 1e-9 * report.operations / report.step_s
     lines = [
-        f"Step {milliseconds(report.step_s)} (median of {report.repeats}, nothing watching): "
+        f"Step {duration(report.step_s)} (median of {report.repeats}, nothing watching): "
         f"{report.tokens_per_s:,.0f} tokens/s, {gflops:,.1f} GFLOP/s, MFU {report.mfu:.1%} of "
         f"the measured {report.machine.gflops:,.0f}.",
-        f"Floor {milliseconds(report.floor_s)}, every op on its own: the step is at "
+        f"Floor {duration(report.floor_s)}, every op on its own: the step is at "
         f"{report.floor_s / report.step_s:.0%} of it.",
         f"Memory {size(report.start_bytes)} before the step, {size(report.peak_bytes)} at its "
         f"peak, {size(report.end_bytes)} after it (arrays alive between ops).",
@@ -47,9 +48,9 @@ def totals(report: Report) -> list[str]:
             "measures them again."
         )
     if report.compiled:
-        parts = ", ".join(f"{p.name} {milliseconds(p.seconds)}" for p in report.compiled)
+        parts = ", ".join(f"{p.name} {duration(p.seconds)}" for p in report.compiled)
         total = sum(p.seconds for p in report.compiled)
-        lines.append(f"Compiled {milliseconds(total)}: {parts}.")
+        lines.append(f"Compiled {duration(total)}: {parts}.")
     return lines
 
 
@@ -101,20 +102,3 @@ def _cells(row: Row, what: str) -> list[str]:
         f"{1e3 * row.seconds:.3f}",
         "" if row.share is None else f"{row.share:.0%}",
     ]
-
-
-def quantity(n: float) -> str:
-    """1234567 → 1.23 M."""
-    for unit, name in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if n >= unit:
-            return f"{n / unit:.3g}{name}"
-    return f"{n:.3g}"
-
-
-def size(n: float) -> str:
-    """1234567 → 1.23 MB."""
-    return f"{quantity(n)}B" if n >= 1e3 else f"{n:.0f} B"
-
-
-def milliseconds(seconds: float) -> str:
-    return f"{1e3 * seconds:.3g} ms" if seconds < 1 else f"{1e3 * seconds:,.0f} ms"

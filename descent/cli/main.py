@@ -16,6 +16,7 @@ from descent import __version__
 from descent.cli import (
     bench_command,
     explain_command,
+    profile_command,
     run_command,
     show_command,
     up_command,
@@ -37,6 +38,7 @@ explain_command.register(app)
 show_command.register(app)
 run_command.register(app)
 bench_command.register(app)
+profile_command.register(app)
 
 
 @app.command()
@@ -47,7 +49,7 @@ def version() -> None:
 
 def expected_errors() -> tuple[type[BaseException], ...]:
     """What a user's input can cause: reported as one sentence."""
-    from descent.costs.presets import CostError
+    from descent.costs.errors import CostError
     from descent.data.errors import DataError
     from descent.goals.folder import RunError
     from descent.serve.server import AddressInUse

@@ -1,7 +1,7 @@
 """What a step costs and what it could cost: operations, bytes, floors, measured times, memory."""
 
 from descent.costs.machine import Machine, measure_machine
-from descent.costs.profile import profile
+from descent.costs.profiling import profile
 from descent.costs.report import Entry, Report
 from descent.costs.work import Work, model_work
 

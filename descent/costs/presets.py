@@ -13,14 +13,11 @@ from typing import Any
 import numpy as np
 
 from descent import nn, optim
+from descent.costs.errors import CostError
 from descent.costs.work import Work, model_work
 from descent.models.building import MODELS, build
 
-__all__ = ["PRESETS", "CostError", "Preset", "preset_work"]
-
-
-class CostError(ValueError):
-    """A model or batch that can't be measured. One sentence that says what can."""
+__all__ = ["PRESETS", "Preset", "preset_work"]
 
 
 @dataclass(frozen=True)
@@ -90,9 +87,6 @@ def preset_work(
 
 
 def _sized(preset: Preset, batch: int | None, block: int | None) -> Preset:
-    for what, n in (("batch", batch), ("block", block)):
-        if n is not None and n < 1:
-            raise CostError(f"--{what} must be at least 1: got {n}")
     config = dict(preset.config)
     if block is not None and (preset.kind in _WINDOWED or block > config.get("block_size", 0)):
         config["block_size"] = block

@@ -34,10 +34,12 @@ def run_training(run: RunFolder, batch: int | None = None) -> Training:
     about = run.config["model"]
     model = build_model(about["type"], about["config"])
     settings = make_settings(run.config["training"])
-    data = _batches(run, model, batch or settings.batch_size, settings.seed)
+    data = _batches(run, model, settings.batch_size, settings.seed)
     training = Training(model, data, settings, run.path, list, list)
     if latest := training.latest():
         training.resume(latest)
+    if batch is not None:
+        training.batches = _batches(run, model, batch, settings.seed)
     return training
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from descent import autograd, no_grad
+from descent.costs.errors import CostError
 from descent.costs.machine import Machine, measure_machine
 from descent.costs.memory import Ledger
 from descent.costs.opcost import Cost, arrays_in, backward_cost, forward_cost
@@ -28,9 +29,16 @@ __all__ = ["profile"]
 
 
 def profile(work: Work, *, seconds: float = 4.0, machine: Machine | None = None) -> Report:
-    """Measure `work` for about so many seconds (at least three steps each way)."""
+    """Measure `work` for about so many seconds (at least three steps each way).
+
+    Raises:
+        CostError: the model can't take the batch.
+    """
     machine = machine or measure_machine()
-    _step(work, _Watcher())
+    try:
+        _step(work, _Watcher())
+    except ValueError as error:  # a batch norm of one row, say
+        raise CostError(f"{work.name} can't take {work.batch}: {error}") from None
     began = time.perf_counter()
     counted = _count(work, machine)
     once = time.perf_counter() - began
