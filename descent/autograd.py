@@ -17,19 +17,21 @@ Reference: Paszke et al. 2017, "Automatic differentiation in PyTorch".
 from __future__ import annotations
 
 import functools
-import heapq
 import itertools
 import threading
 from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
 
 from descent.op import AnyOp
+from descent.op.quiet import hush, restore
 
 __all__ = [
     "Node", "TensorBase", "apply", "backward", "capturing", "enable_grad", "inference_mode",
-    "is_grad_enabled", "known", "no_grad", "observe", "set_grad_enabled", "set_tensor_class", "wrap",
+    "is_grad_enabled", "known", "no_grad", "observe", "set_grad_enabled", "set_tensor_class",
+    "wrap",
 ]  # fmt: skip
 
 Array = np.ndarray
@@ -106,7 +108,8 @@ class Node:
         self.edges = edges  # Node, leaf tensor or None, one per input
         self.needs = needs
         self.number = next(_numbers)
-        self.saved: list[tuple[list[int], int, str]] = []  # (version cell, version then, name)
+        # (version cell, version then, number of the input or a name)
+        self.saved: list[tuple[list[int], int, int | str]] = []
         self.hooks: list[Callable[..., Any]] | None = None
         self.retained: Any = None  # the tensor whose .grad is to be kept (retain_grad)
         self.label: str | None = None
@@ -272,7 +275,7 @@ def _record(op: Any, ctx: Any, inputs: Sequence[Any], needs: list[bool], y: Any)
     y.requires_grad = True
     for i in op.saved_inputs(needs):
         cell = inputs[i].version
-        node.saved.append((cell, cell[0], f"input {op.inputs[min(i, len(op.inputs) - 1)]}"))
+        node.saved.append((cell, cell[0], i))
     if op.saves_output(needs):
         node.saved.append((y.version, 0, "its output"))
 
@@ -312,15 +315,18 @@ def backward(
         _into_leaf(root, gradient, owned=False)
         return
     pending: dict[Node, Array] = {node: gradient}
-    owned: set[Node] = set()
+    owned: set[Node] = set()  # whose pending gradient is an array of this walk's own
     heap = [(-node.number, node)]
-    with np.errstate(all="ignore"), no_grad():
+    enabled, _state.enabled = _state.enabled, False
+    before = hush()
+    try:
         while heap:
-            node = heapq.heappop(heap)[1]
+            node = heappop(heap)[1]
             dy = pending.pop(node)
-            owned.discard(node)
-            dy = _run_hooks(node, dy)
-            _check_usable(node)
+            if node.hooks or node.retained is not None:
+                dy = _run_hooks(node, dy)
+            if node.ctx is None or node.saved:
+                _check_usable(node)
             grads = node.op.backward(node.ctx, dy, node.needs)
             if watch is not None:
                 watch(node, dy, grads)
@@ -336,12 +342,15 @@ def backward(
                     pending[edge] = g
                     if mine:
                         owned.add(edge)
-                    heapq.heappush(heap, (-edge.number, edge))
+                    heappush(heap, (-edge.number, edge))
                 elif edge in owned:
                     pending[edge] += g
                 else:
                     pending[edge] = pending[edge] + g
                     owned.add(edge)
+    finally:
+        restore(before)
+        _state.enabled = enabled
 
 
 def _check_usable(node: Node) -> None:
@@ -352,6 +361,8 @@ def _check_usable(node: Node) -> None:
         )
     for cell, then, what in node.saved:
         if cell[0] != then:
+            if isinstance(what, int):
+                what = f"input {node.op.inputs[min(what, len(node.op.inputs) - 1)]}"
             raise RuntimeError(
                 f"{what} of {node.op.name} was modified by an in-place operation after it was "
                 f"saved for the gradient (it is at version {cell[0]}; expected version {then}). "
@@ -373,10 +384,11 @@ def _run_hooks(node: Node, dy: Array) -> Array:
 
 
 def _into_leaf(t: Any, g: Array, owned: bool) -> None:
-    for hook in t.hooks or ():
-        changed = hook(wrap(g))
-        if changed is not None:
-            g, owned = changed.array, False
+    if t.hooks:
+        for hook in t.hooks:
+            changed = hook(wrap(g))
+            if changed is not None:
+                g, owned = changed.array, False
     if t.grad is None:
         t.grad = wrap(g if owned and g.flags.c_contiguous else np.array(g, order="C"))
     else:

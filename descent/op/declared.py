@@ -31,6 +31,7 @@ import numpy as np
 from descent.axes import Axes
 from descent.kernel import Kernel
 from descent.op.expand import expand
+from descent.op.quiet import hush, restore
 from descent.scalar import Value
 
 __all__ = ["Ladder", "Lowering", "Op", "Rows", "Rung", "op"]
@@ -57,6 +58,7 @@ class Ladder:
         self.loops = loops
         self.inputs, self.outputs, self.metas = tuple(inputs), tuple(outputs), tuple(metas)
         self.rungs: list[Rung] = []
+        self._highest_first: list[Rung] = []
 
     def add(self, name: str, when: Callable[..., bool] | None = None) -> Callable[..., Any]:
         """Decorator: a rung that takes (inputs..., metas...) and returns the output(s)."""
@@ -64,6 +66,7 @@ class Ladder:
         def register(fn: Callable[..., Any]) -> Callable[..., Any]:
             shaped = "shape" in inspect.signature(fn).parameters
             self.rungs.append(Rung(name, fn, when, shaped))
+            self._highest_first = self.rungs[::-1]
             return fn
 
         return register
@@ -76,9 +79,12 @@ class Ladder:
         self, arrays: Sequence[Array], metas: Sequence[Any], like: Callable[[], list[Array]]
     ) -> tuple[Array, ...]:
         """Compute the outputs on the highest usable rung; `like()` allocates them for the loops."""
-        for rung in reversed(self.rungs):
+        for rung in self._highest_first:
             if rung.when is None or rung.when(*arrays, *metas):
-                return _outputs(rung, arrays, metas, like)
+                if rung.shaped:
+                    return _outputs(rung, arrays, metas, like)
+                out = rung.run(*arrays, *metas)
+                return out if type(out) is tuple else (out,)
         return self._fill(self.loops, arrays, metas, like())
 
     def run_rung(
@@ -146,6 +152,7 @@ class RowPlan(NamedTuple):
     r: tuple[int, ...]  # sizes of the kept axes
     c: tuple[int, ...]  # sizes of the chosen axes
     kept: tuple[int, ...]  # shape of a per-row output for the user
+    full: tuple[int, ...]  # r and c
     flat: tuple[int, int]  # the canonical shape
 
 
@@ -163,9 +170,9 @@ def _row_plan(shape: tuple[int, ...], dim: int | tuple[int, ...] | None, keepdim
     kept = tuple(1 if d in dims else n for d, n in enumerate(shape)) if keepdim else r
     perm = rest + dims
     if perm == tuple(range(nd)):
-        return RowPlan(None, None, r, c, kept, (prod(r), prod(c)))
+        return RowPlan(None, None, r, c, kept, r + c, (prod(r), prod(c)))
     inverse = tuple(int(i) for i in np.argsort(perm))
-    return RowPlan(perm, inverse, r, c, kept, (prod(r), prod(c)))
+    return RowPlan(perm, inverse, r, c, kept, r + c, (prod(r), prod(c)))
 
 
 class Rows(Lowering):
@@ -192,7 +199,8 @@ class Rows(Lowering):
         return a.reshape(plan.flat[0 if letters == ("r",) else 1])
 
     def _full(self, out: Array, plan: RowPlan) -> Array:
-        out = out.reshape(plan.r + plan.c)
+        if out.shape != plan.full:
+            out = out.reshape(plan.full)
         return out if plan.inverse is None else out.transpose(plan.inverse)
 
     def up(self, op: Op, plan: RowPlan, i: int, out: Array) -> Array:
@@ -253,7 +261,9 @@ class Op:
         self.ladder = Ladder(Kernel(fn, parallel=parallel), self.inputs, self.outputs, self.metas)
         self.grads: list[Ladder] = []
         self._direct = type(self.lower) is Lowering  # the user's call is the canonical one
-        self._known_reads: dict[tuple[bool, ...], set[str]] = {}
+        self._dy = f"d{self.outputs[0]}"
+        self._plans: dict[tuple[bool, ...], tuple[list[int], list[int]]] = {}
+        self._targets: list[list[int]] = []  # of every ladder of gradients: which inputs' they are
 
     # -- declaration -------------------------------------------------------------------------
 
@@ -273,28 +283,31 @@ class Op:
         reads = [n for n in names if n not in writes and n not in metas]
         ladder = Ladder(Kernel(fn), reads, writes, metas)
         self.grads.append(ladder)
-        self._known_reads.clear()
+        self._targets.append([self.inputs.index(n[1:]) for n in writes])
+        self._plans.clear()
         return ladder
 
     # -- running -----------------------------------------------------------------------------
 
     def saved_inputs(self, needs: Sequence[bool]) -> list[int]:
         """Indices of the inputs that the backward pass reads."""
-        reads = self._reads(needs)
-        return [i for i, n in enumerate(self.inputs) if n in reads]
+        return self._plan(needs)[0]
 
     def saves_output(self, needs: Sequence[bool]) -> bool:
         """Whether the backward pass reads the first output."""
-        return self.outputs[0] in self._reads(needs)
+        return 0 in self._plan(needs)[1]
 
-    def _reads(self, needs: Sequence[bool]) -> set[str]:
+    def _plan(self, needs: Sequence[bool]) -> tuple[list[int], list[int]]:
         key = tuple(needs)
-        reads = self._known_reads.get(key)
-        if reads is None:
+        plan = self._plans.get(key)
+        if plan is None:
             wanted = {f"d{n}" for n, need in zip(self.inputs, needs) if need}
             reads = {n for g in self.grads if wanted & set(g.outputs) for n in g.inputs}
-            self._known_reads[key] = reads
-        return reads
+            plan = self._plans[key] = (
+                [i for i, n in enumerate(self.inputs) if n in reads],
+                [i for i, n in enumerate(self.outputs) if n in reads],
+            )
+        return plan
 
     def forward(
         self, arrays: Sequence[Array], meta: Metas, needs: Sequence[bool] | None = None
@@ -302,13 +315,17 @@ class Op:
         """The outputs in the user's shapes, and what backward needs (None when `needs` is None)."""
         lowered, plan = (arrays, None) if self._direct else self.lower.down(self, arrays, meta)
         metas = [meta[m] for m in self.metas] if self.metas else ()
-        with np.errstate(all="ignore"):
+        before = hush()
+        try:
             outs = self.ladder.run(lowered, metas, lambda: self.allocate(lowered))
+        finally:
+            restore(before)
         ctx = None
         if needs is not None:
-            reads = self._reads(needs)
-            saved = {n: a for n, a in zip(self.inputs, lowered) if n in reads}
-            saved.update((n, a) for n, a in zip(self.outputs, outs) if n in reads)
+            ins, outputs = self._plan(needs)
+            saved = {self.inputs[i]: lowered[i] for i in ins}
+            for i in outputs:
+                saved[self.outputs[i]] = outs[i]
             ctx = Context(plan, meta, saved, [(a.shape, a.dtype) for a in lowered])
         up = self.lower.up
         if self.visible == 1:  # the common case
@@ -318,21 +335,20 @@ class Op:
 
     def backward(self, ctx: Context, dy: Array, needs: Sequence[bool]) -> list[Array | None]:
         """The gradient of every input that needs one, in the user's shapes."""
-        dy = self.lower.down_out(self, ctx.plan, 0, dy)
-        known = {**ctx.saved, f"d{self.outputs[0]}": dy}
+        dy = dy if self._direct else self.lower.down_out(self, ctx.plan, 0, dy)
+        saved, metas, given = ctx.saved, ctx.metas, self._dy
         grads: list[Array | None] = [None] * len(self.inputs)
-        for ladder in self.grads:
-            targets = [self.inputs.index(n[1:]) for n in ladder.outputs]
-            if not any(needs[i] for i in targets):
+        for ladder, targets in zip(self.grads, self._targets):
+            if not any([needs[i] for i in targets]):
                 continue
             outs = ladder.run(
-                [known[n] for n in ladder.inputs],
-                [ctx.metas[m] for m in ladder.metas],
+                [dy if n == given else saved[n] for n in ladder.inputs],
+                [metas[m] for m in ladder.metas] if ladder.metas else (),
                 lambda targets=targets: [np.empty(*ctx.inputs[i]) for i in targets],
             )
             for i, dx in zip(targets, outs):
                 if needs[i]:
-                    grads[i] = self.lower.up_in(self, ctx.plan, i, dx)
+                    grads[i] = dx if self._direct else self.lower.up_in(self, ctx.plan, i, dx)
         return grads
 
     def allocate(self, lowered: Sequence[Array], dtype: Any = None) -> list[Array]:

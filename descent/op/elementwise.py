@@ -25,6 +25,7 @@ import numpy as np
 
 from descent.kernel import compiling, vectorized
 from descent.op.expand import subscript
+from descent.op.quiet import hush, restore
 from descent.scalar import Value
 
 __all__ = ["Elementwise", "elementwise", "sum_to"]
@@ -59,8 +60,7 @@ class Derivative:
 
 class Saved(NamedTuple):
     known: dict[str, Any]
-    shapes: list[tuple[int, ...]]
-    dtypes: list[np.dtype]
+    inputs: list[tuple[tuple[int, ...], np.dtype]]
 
 
 class Elementwise:
@@ -82,6 +82,7 @@ class Elementwise:
         self.out_dtype = np.dtype(out) if out is not None else None
         self.derivatives: dict[str, Derivative] = {}
         self.opaque = opaque
+        self._plans: dict[tuple[bool, ...], tuple[list[int], bool]] = {}
 
     def numpy(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         """Decorator: the whole-array form, when the scalar function has branches."""
@@ -94,6 +95,7 @@ class Elementwise:
 
             def register(fn: Callable[..., Any]) -> Derivative:
                 self.derivatives[target] = Derivative(fn)
+                self._plans.clear()
                 return self.derivatives[target]
 
             return register
@@ -105,51 +107,66 @@ class Elementwise:
         return vectorized(self.scalar)
 
     def saved_inputs(self, needs: Sequence[bool]) -> list[int]:
-        reads = self._reads(needs)
-        return [i for i, n in enumerate(self.inputs) if n in reads]
+        """Indices of the inputs that the backward pass reads."""
+        return self._plan(needs)[0]
 
     def saves_output(self, needs: Sequence[bool]) -> bool:
-        return "y" in self._reads(needs)
+        """Whether the backward pass reads `y`."""
+        return self._plan(needs)[1]
 
-    def _reads(self, needs: Sequence[bool]) -> set[str]:
-        wanted = [self.derivatives.get(n) for n, need in zip(self.inputs, needs) if need]
-        return {n for d in wanted if d is not None for n in d.names}
+    def _plan(self, needs: Sequence[bool]) -> tuple[list[int], bool]:
+        key = tuple(needs)
+        plan = self._plans.get(key)
+        if plan is None:
+            wanted = [self.derivatives.get(n) for n, need in zip(self.inputs, needs) if need]
+            reads = {n for d in wanted if d is not None for n in d.names}
+            saved = [i for i, n in enumerate(self.inputs) if n in reads]
+            plan = self._plans[key] = (saved, "y" in reads)
+        return plan
 
     def forward(
         self, arrays: Sequence[Array], meta: dict[str, Any], needs: Sequence[bool] | None = None
     ) -> tuple[tuple[Array], Saved | None]:
         """`y` (broadcast shape) and what backward needs; see `Op.forward`."""
-        metas = [meta.get(m, self.defaults[m]) for m in self.metas]
-        with np.errstate(all="ignore"):
+        metas = [meta.get(m, d) for m, d in self.defaults.items()] if self.metas else ()
+        before = hush()
+        try:
             y = self.arrays(*arrays, *metas)
+        finally:
+            restore(before)
         if type(y) is not np.ndarray:
             y = np.asarray(y)
         if self.out_dtype is not None and y.dtype != self.out_dtype:
             y = y.astype(self.out_dtype)
         if needs is None:
             return (y,), None
-        reads = self._reads(needs)
-        known = {n: a for n, a in zip(self.inputs, arrays) if n in reads}
-        known.update(zip(self.metas, metas))
-        if "y" in reads:
+        saved, keeps_y = self._plan(needs)
+        known = {self.inputs[i]: arrays[i] for i in saved} if saved else {}
+        if metas:
+            known.update(zip(self.metas, metas))
+        if keeps_y:
             known["y"] = y
-        return (y,), Saved(known, [a.shape for a in arrays], [a.dtype for a in arrays])
+        return (y,), Saved(known, [(a.shape, a.dtype) for a in arrays])
 
     def backward(self, ctx: Saved, dy: Array, needs: Sequence[bool]) -> list[Array | None]:
         """The gradient of every input that needs one, summed over broadcast axes."""
-        known = {**ctx.known, "dy": dy}
+        known = ctx.known
         grads: list[Array | None] = []
-        for name, need, shape, dtype in zip(self.inputs, needs, ctx.shapes, ctx.dtypes):
+        for name, need, (shape, dtype) in zip(self.inputs, needs, ctx.inputs):
             if not need:
                 grads.append(None)
                 continue
-            d = self._derivative(name)
-            g = np.asarray(d.arrays(*[known[n] for n in d.names]))
+            d = self.derivatives.get(name) or self._derivative(name)
+            g = d.arrays(*[dy if n == "dy" else known[n] for n in d.names])
+            if type(g) is not np.ndarray:
+                g = np.asarray(g)
             if g.dtype != dtype:
                 g = g.astype(dtype)
-            if g.ndim < dy.ndim:  # the derivative read only smaller operands
+            if g.shape != dy.shape:  # the derivative read only smaller operands
                 g = np.broadcast_to(g, dy.shape)
-            grads.append(sum_to(g, shape))
+            if g.shape != shape:
+                g = sum_to(g, shape)
+            grads.append(g)
         return grads
 
     def _derivative(self, name: str) -> Derivative:

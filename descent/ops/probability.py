@@ -8,22 +8,43 @@ log_softmax is its logarithm, computed without forming the quotient.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
+from descent.blas import single_threaded_blas
 from descent.kernel import prange
 from descent.op import Rows, op
 
 __all__ = ["log_softmax", "row_max", "row_sum", "softmax"]
 
 
+_KEPT = 4096  # rows up to which the places where they start are kept
+
+
+@functools.lru_cache(maxsize=64)
+def _starts(r: int, c: int) -> np.ndarray:
+    return np.arange(0, r * c, c)[:, None]
+
+
+@functools.lru_cache(maxsize=16)
+def _ones(c: int, dtype: np.dtype) -> np.ndarray:
+    return np.ones((c, 1), dtype)
+
+
 def row_max(x: np.ndarray) -> np.ndarray:
     """The largest element of every row, as a column: by argmax, up to 4x faster than max."""
-    return x[np.arange(x.shape[0]), x.argmax(1)][:, None]
+    if x.shape[0] > _KEPT or not x.flags.c_contiguous:
+        return x[np.arange(x.shape[0]), x.argmax(1)][:, None]
+    return x.take(x.argmax(1, keepdims=True) + _starts(*x.shape))
 
 
 def row_sum(x: np.ndarray) -> np.ndarray:
-    """The sum of every row, as a column: einsum is up to 5x faster than sum on short rows."""
-    return np.einsum("rc->r", x)[:, None]
+    """The sum of every row, as a column: by BLAS, up to 3x faster than einsum, 10x than sum."""
+    if x.dtype.char not in "fd":
+        return np.einsum("rc->r", x)[:, None]
+    single_threaded_blas()
+    return x.dot(_ones(x.shape[1], x.dtype))
 
 
 @op("r [c] -> r [c]", lower=Rows(), flops=lambda r, c: 5 * r * c)
@@ -47,7 +68,7 @@ def _(x):
         return x.copy()
     y = x - row_max(x)
     np.exp(y, out=y)
-    y *= 1 / row_sum(y)
+    y /= row_sum(y)
     return y
 
 
@@ -64,7 +85,8 @@ def softmax_grad(y, dy, dx):
 @softmax_grad.numpy
 def _(y, dy):
     dx = dy * y
-    dx -= y * row_sum(dx)
+    np.subtract(dy, row_sum(dx), out=dx)
+    dx *= y
     return dx
 
 
