@@ -1,6 +1,7 @@
 """Smooth activations: σ(x), and x or its bend weighted by something like a probability.
 
-NumPy rungs work in place on their own result. The ones with corners are in `rectifiers`.
+NumPy rungs work in place on their own result; functions named …32 are the body of the loop that
+large float32 arrays take (`lanewise`). The ones with corners are in `rectifiers`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,20 @@ import math
 
 import numpy as np
 
-from descent.kernel import kernel
 from descent.op import elementwise
-from descent.ops.blocks import compiled_when_large, in_blocks
+from descent.ops.blocks import in_blocks
+from descent.ops.lanewise import in_lanes
 from descent.ops.special import erf_arrays, erf_scalar
-from descent.ops.vectormath import HALF, ONE, tanh32
+from descent.ops.vectormath import (
+    HALF,
+    ONE,
+    ZERO,
+    exp32,
+    log1p32,
+    ndtr32,
+    sigmoid32,
+    tanh32,
+)
 
 __all__ = ["elu", "gelu", "gelu_tanh", "logsigmoid", "mish", "sigmoid", "silu", "softplus"]
 
@@ -23,6 +33,7 @@ SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 CUBE = 0.044715
 SLOPE, BEND = np.float32(SQRT_2_OVER_PI), np.float32(CUBE * SQRT_2_OVER_PI)
 THREE = np.float32(3)
+DENSITY = np.float32(INV_SQRT_2PI)
 
 
 @elementwise
@@ -40,7 +51,7 @@ def sigmoid_arrays(x):
     return np.reciprocal(y, out=y)
 
 
-sigmoid.numpy(sigmoid_arrays)
+sigmoid.numpy(in_lanes(sigmoid32)(sigmoid_arrays))
 
 
 @sigmoid.grad
@@ -48,7 +59,13 @@ def _(y, dy):
     return dy * (y * (1 - y))
 
 
+def sigmoid_grad32(y, dy):
+    """The derivative of sigmoid, from its result."""
+    return dy * (y * (ONE - y))
+
+
 @sigmoid.derivatives["x"].numpy
+@in_lanes(sigmoid_grad32)
 @in_blocks
 def _(y, dy):
     return dy * (y * (1 - y))
@@ -60,7 +77,13 @@ def silu(x):
     return x / (1 + np.exp(-x))
 
 
+def silu32(x):
+    """silu of a float32."""
+    return x / (ONE + exp32(-x))
+
+
 @silu.numpy
+@in_lanes(silu32)
 @in_blocks
 def _(x):
     y = sigmoid_arrays(x)
@@ -74,7 +97,14 @@ def _(x, dy):
     return dy * (s * (1 + x * (1 - s)))
 
 
+def silu_grad32(x, dy):
+    """The derivative of silu."""
+    s = sigmoid32(x)
+    return dy * (s * (ONE + x * (ONE - s)))
+
+
 @silu.derivatives["x"].numpy
+@in_lanes(silu_grad32)
 @in_blocks
 def _(x, dy):
     s = sigmoid_arrays(x)
@@ -92,7 +122,13 @@ def gelu(x):
     return 0.5 * x * (1 + erf_scalar(SQRT_HALF * x))
 
 
+def gelu32(x):
+    """gelu of a float32."""
+    return x * ndtr32(x)
+
+
 @gelu.numpy
+@in_lanes(gelu32)
 @in_blocks
 def _(x):
     y = erf_arrays(np.asarray(x * SQRT_HALF))
@@ -108,7 +144,13 @@ def _(x, dy):
     return dy * (cdf + x * INV_SQRT_2PI * np.exp(-0.5 * x * x))
 
 
+def gelu_grad32(x, dy):
+    """The derivative of gelu."""
+    return dy * (ndtr32(x) + x * DENSITY * exp32(-HALF * x * x))
+
+
 @gelu.derivatives["x"].numpy
+@in_lanes(gelu_grad32)
 @in_blocks
 def _(x, dy):
     g = erf_arrays(np.asarray(x * SQRT_HALF))
@@ -135,26 +177,20 @@ def gelu_tanh_inner(x):
     return np.tanh(t, out=t)
 
 
-@kernel
-def gelu_tanh_loop(x, y):
-    """gelu_tanh of flat float32 arrays."""
-    for i in range(x.size):
-        v = x[i]
-        y[i] = HALF * v * (ONE + tanh32(v * (SLOPE + BEND * v * v)))
+def gelu_tanh32(x):
+    """gelu_tanh of a float32."""
+    return HALF * x * (ONE + tanh32(x * (SLOPE + BEND * x * x)))
 
 
-@kernel
-def gelu_tanh_grad_loop(x, dy, dx):
-    """Its gradient."""
-    for i in range(x.size):
-        v = x[i]
-        t = tanh32(v * (SLOPE + BEND * v * v))
-        inner = v * (SLOPE + THREE * BEND * v * v)
-        dx[i] = dy[i] * HALF * (ONE + t + (ONE - t * t) * inner)
+def gelu_tanh_grad32(x, dy):
+    """The derivative of gelu_tanh."""
+    t = tanh32(x * (SLOPE + BEND * x * x))
+    inner = x * (SLOPE + THREE * BEND * x * x)
+    return dy * HALF * (ONE + t + (ONE - t * t) * inner)
 
 
 @gelu_tanh.numpy
-@compiled_when_large(gelu_tanh_loop)
+@in_lanes(gelu_tanh32)
 @in_blocks
 def _(x):
     y = gelu_tanh_inner(x)
@@ -172,7 +208,7 @@ def _(x, dy):
 
 
 @gelu_tanh.derivatives["x"].numpy
-@compiled_when_large(gelu_tanh_grad_loop)
+@in_lanes(gelu_tanh_grad32)
 @in_blocks
 def _(x, dy):
     t = gelu_tanh_inner(x)
@@ -218,7 +254,13 @@ def logsigmoid(x):
     return (x if x < 0 else 0) - np.log1p(np.exp(-abs(x)))
 
 
+def logsigmoid32(x):
+    """logsigmoid of a float32."""
+    return min(x, ZERO) - log1p32(exp32(-abs(x)))
+
+
 @logsigmoid.numpy
+@in_lanes(logsigmoid32)
 @in_blocks
 def _(x):
     return np.minimum(x, 0) - np.log1p(np.exp(-abs(x)))

@@ -86,6 +86,8 @@ def compiled_when_large(loop: Kernel) -> Callable[[Callable[..., Any]], Callable
     def decorate(form: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
         @functools.wraps(form)
         def run(x: np.ndarray, *rest: Any) -> np.ndarray:
+            if x.size < LARGE:  # the common case first
+                return form(x, *rest)
             arrays = (x, *rest)
             if not large(x) or not all(
                 type(a) is np.ndarray and a.shape == x.shape and a.dtype == x.dtype for a in arrays
@@ -94,7 +96,7 @@ def compiled_when_large(loop: Kernel) -> Callable[[Callable[..., Any]], Callable
             flat = [np.ascontiguousarray(a).reshape(-1) for a in arrays]
             y = np.empty(x.shape, x.dtype)
             out = y.reshape(-1)
-            over_rows(lambda s: loop(*(a[s] for a in flat), out[s]), x.size, LARGE // 2)
+            over_rows(lambda s: loop(*(a[s] for a in flat), out[s]), x.size, 4 * LARGE)
             return y
 
         run.tuned = loop  # type: ignore[attr-defined]  # what `descent bench ladder` looks for

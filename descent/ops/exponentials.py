@@ -1,5 +1,7 @@
 """Exponentials, logarithms and roots, element by element, with NumPy's own forms.
 
+Large float32 arrays go through loops over `vectormath`.
+
 y = eˣ, 2ˣ, eˣ − 1,  ln x, log₂ x, log₁₀ x, ln(1 + x),  √x, 1/√x,  ln(eᵃ + eᵇ),  a ln b
 """
 
@@ -10,6 +12,8 @@ import math
 import numpy as np
 
 from descent.op import elementwise
+from descent.ops.lanewise import in_lanes
+from descent.ops.vectormath import ONE, exp2_32, exp32, expm1_32, log1p32, log2_32, log10_32, log32
 
 __all__ = [
     "exp", "exp2", "expm1", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logit",
@@ -25,6 +29,9 @@ def exp(x):
     return np.exp(x)
 
 
+exp.numpy(in_lanes(exp32)(np.exp))
+
+
 @exp.grad
 def _(y, dy):
     return dy * y
@@ -34,6 +41,9 @@ def _(y, dy):
 def exp2(x):
     """2ˣ."""
     return np.exp2(x)
+
+
+exp2.numpy(in_lanes(exp2_32)(np.exp2))
 
 
 @exp2.grad
@@ -47,6 +57,9 @@ def expm1(x):
     return np.expm1(x)
 
 
+expm1.numpy(in_lanes(expm1_32)(np.expm1))
+
+
 @expm1.grad
 def _(y, dy):
     return dy * (y + 1)
@@ -56,6 +69,9 @@ def _(y, dy):
 def log(x):
     """Natural logarithm."""
     return np.log(x)
+
+
+log.numpy(in_lanes(log32)(np.log))
 
 
 @log.grad
@@ -69,6 +85,9 @@ def log2(x):
     return np.log2(x)
 
 
+log2.numpy(in_lanes(log2_32)(np.log2))
+
+
 @log2.grad
 def _(x, dy):
     return dy / (x * LN2)
@@ -78,6 +97,9 @@ def _(x, dy):
 def log10(x):
     """Logarithm to base 10."""
     return np.log10(x)
+
+
+log10.numpy(in_lanes(log10_32)(np.log10))
 
 
 @log10.grad
@@ -91,6 +113,9 @@ def log1p(x):
     return np.log1p(x)
 
 
+log1p.numpy(in_lanes(log1p32)(np.log1p))
+
+
 @log1p.grad
 def _(x, dy):
     return dy / (x + 1)
@@ -102,6 +127,14 @@ def sqrt(x):
     return np.sqrt(x)
 
 
+def sqrt32(x):
+    """Square root of a float32."""
+    return np.sqrt(x)
+
+
+sqrt.numpy(in_lanes(sqrt32)(np.sqrt))
+
+
 @sqrt.grad
 def _(y, dy):
     return dy / (2 * y)
@@ -111,6 +144,14 @@ def _(y, dy):
 def rsqrt(x):
     """1 / √x."""
     return 1 / np.sqrt(x)
+
+
+def rsqrt32(x):
+    """1 / √x of a float32."""
+    return ONE / np.sqrt(x)
+
+
+rsqrt.numpy(in_lanes(rsqrt32)(lambda x: 1 / np.sqrt(x)))
 
 
 @rsqrt.grad

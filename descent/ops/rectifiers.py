@@ -6,6 +6,8 @@ import numpy as np
 
 from descent.op import elementwise
 from descent.ops.blocks import masked
+from descent.ops.lanewise import in_lanes
+from descent.ops.vectormath import ZERO
 
 __all__ = [
     "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "prelu", "relu",
@@ -19,7 +21,13 @@ def relu(x):
     return 0 if x < 0 else x
 
 
+def relu32(x):
+    """relu of a float32."""
+    return ZERO if x < ZERO else x
+
+
 @relu.numpy
+@in_lanes(relu32)
 def _(x):
     return np.maximum(x, 0)
 
@@ -29,7 +37,13 @@ def _(y, dy):
     return dy if y > 0 else 0 * dy
 
 
+def relu_grad32(y, dy):
+    """The derivative of relu, from its result."""
+    return dy if y > ZERO else ZERO
+
+
 @relu.derivatives["x"].numpy
+@in_lanes(relu_grad32)
 def _(y, dy):
     return masked(dy, y > 0)
 

@@ -17,6 +17,8 @@ import numpy as np
 
 from descent.op import elementwise
 from descent.ops.blocks import in_blocks
+from descent.ops.lanewise import in_lanes
+from descent.ops.vectormath import erf32
 
 __all__ = [
     "erf", "erf_arrays", "erf_scalar", "erfc", "erfc_arrays", "erfc_scalar", "polynomial",
@@ -131,7 +133,7 @@ def erf(x):
     return erf_scalar(x)
 
 
-erf.numpy(erf_arrays)
+erf.numpy(in_lanes(erf32)(erf_arrays))
 
 
 @erf.grad

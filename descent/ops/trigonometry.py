@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from descent.op import elementwise
+from descent.ops.lanewise import in_lanes
+from descent.ops.vectormath import cos32, sin32, tanh32
 
 __all__ = [
     "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "hypot", "sin",
@@ -20,6 +22,9 @@ def sin(x):
     return np.sin(x)
 
 
+sin.numpy(in_lanes(sin32)(np.sin))
+
+
 @sin.grad
 def _(x, dy):
     return dy * np.cos(x)
@@ -29,6 +34,9 @@ def _(x, dy):
 def cos(x):
     """Cosine."""
     return np.cos(x)
+
+
+cos.numpy(in_lanes(cos32)(np.cos))
 
 
 @cos.grad
@@ -106,6 +114,9 @@ def _(x, dy):
 def tanh(x):
     """Hyperbolic tangent (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ)."""
     return np.tanh(x)
+
+
+tanh.numpy(in_lanes(tanh32)(np.tanh))
 
 
 @tanh.grad

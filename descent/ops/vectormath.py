@@ -5,6 +5,7 @@
     tanh x  ≈ x + x³ p(x²) near 0,   1 − 2 / (exp(2|x|) + 1) elsewhere, with the sign of x
     σ(x)    = 1 / (1 + e) for x ≥ 0,   e / (1 + e) below,   e = exp(−|x|)
     erf x   ≈ x + x p(x²) near 0,   1 − exp(−q(|x|)) elsewhere, with the sign of x
+    Φ(−|x|) ≈ 2^−n(|x|),   Φ(|x|) = 1 − Φ(−|x|)
 
 The compiler calls a library for np.exp and its like, one number at a time; these have no calls, and
 no branches but choices between two numbers, so it turns loops over them into vector instructions.
@@ -28,7 +29,7 @@ from descent.ops.vectorlogs import log1p32, log2_32, log10_32, log32, pow32
 
 __all__ = [
     "FLOAT32", "cos32", "erf32", "exp2_32", "exp32", "expm1_32", "log10_32", "log1p32", "log2_32",
-    "log32", "pow32", "sigmoid32", "sin32", "tanh32",
+    "log32", "ndtr32", "pow32", "sigmoid32", "sin32", "tanh32",
 ]  # fmt: skip
 
 f32 = np.float32
@@ -56,6 +57,10 @@ E3, E4, E5 = f32(-2.6778908712e-02), f32(5.0119625385e-03), f32(-6.0903586193e-0
 Q0, Q1, Q2 = f32(1.6644480833e-04), f32(1.1277972553e00), f32(6.3697605990e-01)
 Q3, Q4, Q5 = f32(1.0411370112e-01), f32(-2.2315224842e-02), f32(3.0654935190e-03)
 Q6 = f32(-1.9822001148e-04)
+
+N0, N1, N2 = f32(9.9999995901e-01), f32(1.1511069413e00), f32(4.5919305692e-01)
+N3, N4, N5 = f32(5.2546436898e-02), f32(-7.1427828950e-03), f32(2.0247972491e-04)
+N6, N7, N8 = f32(1.5727846231e-04), f32(-3.2967949212e-05), f32(2.2758662595e-06)
 
 
 def exp32(x):
@@ -124,8 +129,16 @@ def erf32(x):
     return near if a < ERF_NEAR else far if x > ZERO else -far
 
 
+def ndtr32(x):
+    """Φ(x), the normal distribution function, of a float32: within 1.2e-7."""
+    a = abs(x)
+    q = (((((N8 * a + N7) * a + N6) * a + N5) * a + N4) * a + N3) * a
+    tail = exp2_32(-(((q + N2) * a + N1) * a + N0))
+    return ONE - tail if x > ZERO else tail
+
+
 # NumPy's name of a function → ours: what a compiler puts in the place of `np.exp` for float32.
-# "erf" and "sigmoid" have no NumPy name; they stand for the ops of these names.
+# "erf", "ndtr" and "sigmoid" have no NumPy name; they stand for the ops of these names.
 FLOAT32: dict[str, Callable[..., Any]] = {
     "cos": cos32,
     "erf": erf32,
@@ -136,6 +149,7 @@ FLOAT32: dict[str, Callable[..., Any]] = {
     "log10": log10_32,
     "log1p": log1p32,
     "log2": log2_32,
+    "ndtr": ndtr32,
     "power": pow32,
     "sigmoid": sigmoid32,
     "sin": sin32,

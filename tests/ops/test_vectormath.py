@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from descent.kernel import kernel
-from descent.ops.special import erf_arrays
+from descent.ops.special import erf_arrays, erfc_arrays
 from descent.ops.vectormath import (
     FLOAT32,
     cos32,
@@ -16,6 +16,7 @@ from descent.ops.vectormath import (
     log2_32,
     log10_32,
     log32,
+    ndtr32,
     pow32,
     sigmoid32,
     sin32,
@@ -57,6 +58,12 @@ def sigmoid_loop(x, y):
 def erf_loop(x, y):
     for i in range(x.size):
         y[i] = erf32(x[i])
+
+
+@kernel
+def ndtr_loop(x, y):
+    for i in range(x.size):
+        y[i] = ndtr32(x[i])
 
 
 @kernel
@@ -167,7 +174,19 @@ def test_error_bound_over_all_float32_numbers(name) -> None:
 
 
 def test_every_function_is_tested() -> None:
-    assert set(FLOAT32) == {*FUNCTIONS, "power"}
+    assert set(FLOAT32) == {*FUNCTIONS, "power", "ndtr"}
+
+
+def test_normal_distribution() -> None:
+    x = np.concatenate([np.linspace(-20, 20, 100_001), EDGES]).astype(np.float32)
+    y = np.empty_like(x)
+    ndtr_loop(x, y)
+    with np.errstate(all="ignore"):
+        true = 0.5 * erfc_arrays(-np.sqrt(0.5) * x.astype(np.float64))
+    np.testing.assert_allclose(y, true, rtol=0, atol=1.2e-7)
+    assert np.isnan(y[np.isnan(x)]).all()
+    deep = (x < 0) & (x > -5)
+    np.testing.assert_allclose(y[deep], true[deep], rtol=0.05)  # and no cancellation in the tail
 
 
 def test_whole_results_are_exact() -> None:
