@@ -34,6 +34,9 @@ def compiling() -> bool:
     return os.environ.get("DESCENT_COMPILE", "1") != "0"
 
 
+_OURS = ("descent.ops.", "descent_written_")  # modules whose plain functions kernels may call
+
+
 @functools.cache
 def _kernel_cache() -> str:
     """A folder no other source, processor or version shares.
@@ -47,7 +50,8 @@ def _kernel_cache() -> str:
 
     digest = hashlib.sha256()
     ours = Path(__file__).parent
-    for path in sorted([*ours.glob("*.py"), *(ours.parent / "ops").rglob("*.py")]):
+    others = [*(ours.parent / "ops").rglob("*.py"), ours.parent / "compiler" / "crew.py"]
+    for path in sorted([*ours.glob("*.py"), *others]):
         digest.update(path.read_bytes())
     versions = (numba.__version__, numpy.__version__, platform.python_version())
     cpu = (binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten())
@@ -57,12 +61,13 @@ def _kernel_cache() -> str:
 
 @functools.cache
 def _vocabulary() -> None:
-    """Tell Numba what `lanes`, `registers` and `atomics` compile to."""
-    from descent.kernel import emit_atomics, emit_lanes, emit_registers
+    """Tell Numba what `lanes`, `registers`, `atomics` and `places` compile to."""
+    from descent.kernel import emit_atomics, emit_lanes, emit_places, emit_registers
 
     emit_lanes.register()
     emit_registers.register()
     emit_atomics.register()
+    emit_places.register()
 
 
 @functools.cache
@@ -85,7 +90,7 @@ def _with_compiled_globals(fn: Callable[..., Any], **extra: Any) -> Callable[...
         value = names.get(name)
         if isinstance(value, Kernel):
             names[name] = value.compiled
-        elif isinstance(value, types.FunctionType) and value.__module__.startswith("descent.ops."):
+        elif isinstance(value, types.FunctionType) and value.__module__.startswith(_OURS):
             names[name] = _compiled_helper(value)
     names.update(extra)
     copy = types.FunctionType(fn.__code__, names, fn.__name__, fn.__defaults__, fn.__closure__)

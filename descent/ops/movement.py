@@ -56,7 +56,7 @@ def select(x, index):
 
 @select.grad
 def _(dy, given, index):
-    dx = np.zeros(given, dy.dtype)
+    dx = np.zeros_like(dy, shape=given)
     dx[index] = dy
     return dx
 
@@ -87,7 +87,7 @@ def diagonal(x, offset, dim1, dim2):
 
 @diagonal.grad
 def _(dy, given, offset, dim1, dim2):
-    dx = np.zeros(given, dy.dtype)
+    dx = np.zeros_like(dy, shape=given)
     window = dx.diagonal(offset, dim1, dim2)
     window.flags.writeable = True
     window[...] = dy
@@ -103,7 +103,7 @@ def unfold(x, dim, size, step):
 
 @unfold.grad
 def _(dy, given, dim, size, step):
-    dx = np.zeros(given, dy.dtype)
+    dx = np.zeros_like(dy, shape=given)
     lead = (slice(None),) * dim
     count = dy.shape[dim]
     for k in range(size):  # windows overlap: one place of all windows at a time does not

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from descent.autograd import apply, wrap
+from descent.autograd import apply, capturing, known, wrap
 from descent.ops import likelihood
 from descent.tensor.probability import log_softmax
 
@@ -110,9 +110,9 @@ def _weighted(
     ids, counted = _checked(target.array, input.array.shape[dim], ignore_index)
     losses = apply(op, input, target if ids is target.array else wrap(ids), dim=dim)
     if weight is None:
-        if reduction != "mean" or counted == ids.size:
+        if reduction != "mean" or (known(ids) and counted == ids.size):
             return reduced(losses, reduction)
-        return losses.sum() / counted
+        return losses.sum() / (counted if known(ids) else wrap(counted))
     factors = _factors(ids, input.array.shape[dim], weight, input.array.dtype)
     losses = losses * wrap(factors)
     if reduction != "mean":
@@ -128,6 +128,9 @@ def _checked(ids: np.ndarray, classes: int, ignore_index: int) -> tuple[np.ndarr
     """
     if not ids.size:
         return ids, 0
+    if not known(ids):
+        capturing().check_range(ids, classes, ignore_index)
+        return np.where(ids == ignore_index, -1, ids), (ids != ignore_index).sum()
     if ids.min() >= 0 and ids.max() < classes and not 0 <= ignore_index < classes:
         return ids, ids.size  # the common case: nothing is ignored
     ignored = ids == ignore_index

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from descent.autograd import apply, wrap
+from descent.autograd import apply, known, wrap
 from descent.ops import embedding as ops
 
 __all__ = ["embedding", "one_hot"]
@@ -41,13 +41,13 @@ def embedding(
         if not -rows <= padding_idx < rows:
             raise AssertionError(f"padding_idx {padding_idx} must be within num_embeddings {rows}")
         padding_idx %= rows
-    if ids.size and (ids.min() < 0 or ids.max() >= rows):
+    if known(ids) and ids.size and (ids.min() < 0 or ids.max() >= rows):
         wrong = ids[(ids < 0) | (ids >= rows)].reshape(-1)[0]
         raise IndexError(
             f"index out of range in self: id {wrong}, but the table has {rows} rows "
             f"(ids 0 to {rows - 1})"
         )
-    return apply(ops.embedding, weight, ids=ids.copy(), padding_idx=padding_idx)
+    return apply(ops.embedding, weight, ids=ids.copy() if known(ids) else ids, padding_idx=padding_idx)
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:

@@ -1,0 +1,1 @@
+"""From a step written in Python to one readable file of loops: recorded, fused, compiled."""

@@ -1,0 +1,91 @@
+"""Threads that share a step without waiting for late ones.
+
+Every thread runs all phases of the step. In a phase it takes slabs until none is left, then waits
+until those taken by others are done. A thread that the system has put aside takes none, so nobody
+waits for it; when it comes back and finds that a later step has begun, it leaves. What one thread
+took last time it tends to take again (one takes from the front, one from the back), so its part of
+the data is still in its cache.
+
+State per phase, two int64 numbers: [2p] epoch·2³² + front·2¹⁶ + back, [2p + 1] slabs done.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+from descent.kernel import atomics, kernel
+
+__all__ = ["Helpers", "finish", "open_phases", "take", "wait"]
+
+EPOCH, FRONT, MASK = 1 << 32, 1 << 16, (1 << 16) - 1
+PATIENCE = 2000  # turns of waiting before the processor is offered to others
+
+
+@kernel
+def open_phases(sync, phases, epoch):
+    """Make every phase's slabs takeable in this epoch. `phases` rows: first, last work, slabs."""
+    for p in range(phases.shape[0]):
+        atomics.store(sync, 2 * p + 1, 0)
+        atomics.store(sync, 2 * p, epoch * EPOCH + phases[p, 2])
+
+
+@kernel
+def take(sync, p, epoch, me):
+    """The number of a slab of phase p for this thread; −1: none left; −2: the step is over."""
+    while True:
+        state = atomics.load(sync, 2 * p)
+        if state >> 32 != epoch:
+            return -2
+        front, back = (state >> 16) & MASK, state & MASK
+        if front >= back:
+            return -1
+        if me % 2 == 0:
+            if atomics.swap_if(sync, 2 * p, state, state + FRONT):
+                return front
+        elif atomics.swap_if(sync, 2 * p, state, state - 1):
+            return back - 1
+
+
+@kernel
+def finish(sync, p):
+    """Say that a taken slab is done."""
+    atomics.add(sync, 2 * p + 1, 1)
+
+
+@kernel
+def wait(sync, p, epoch, slabs):
+    """Until all slabs of phase p are done; False when the step is over."""
+    while atomics.load(sync, 2 * p + 1) < slabs:
+        if atomics.load(sync, 2 * p) >> 32 != epoch:
+            return False
+        atomics.pause()
+    return atomics.load(sync, 2 * p) >> 32 == epoch
+
+
+class Helpers:
+    """Threads beside the caller's: each gets (function, arguments) and runs it."""
+
+    def __init__(self, count: int) -> None:
+        self.queues: list[SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...]]]] = []
+        for i in range(count):
+            queue: SimpleQueue[Any] = SimpleQueue()
+            self.queues.append(queue)
+            threading.Thread(
+                target=self._work, args=(queue,), name=f"descent-step-{i}", daemon=True
+            ).start()
+
+    @staticmethod
+    def _work(queue: SimpleQueue[Any]) -> None:
+        while True:
+            function, arguments = queue.get()
+            while not queue.empty():  # behind the times: only the newest step matters
+                function, arguments = queue.get()
+            function(*arguments)
+
+    def start(self, function: Callable[..., Any], arguments: Callable[[int], Any]) -> None:
+        """Let every helper run function(*arguments(its number)); returns at once."""
+        for i, queue in enumerate(self.queues, 1):
+            queue.put((function, arguments(i)))

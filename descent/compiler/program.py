@@ -1,0 +1,328 @@
+"""A captured step made runnable: memory bound, source written and compiled, threads at hand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from descent.autograd import TensorBase, wrap
+from descent.caching import source_module
+from descent.compiler import crew
+from descent.compiler.capture import Capture
+from descent.compiler.emit import Written, write
+from descent.compiler.fuse import Group, fused, live
+from descent.compiler.graph import Buffer, UpdateNode, View
+from descent.compiler.guards import Guard, describe, tensors_in
+from descent.compiler.plan import Plan, plan, unit_range
+from descent.compiler.shadow import Shadow, Unsupported
+from descent.compiler.works import Works
+from descent.kernel import Kernel, compiling
+from descent.kernel.places import table_of
+
+__all__ = ["Program"]
+
+Array = np.ndarray
+
+
+class Program:
+    """One compiled form of a step. Call it with arguments like those it was captured with."""
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        args: Any,
+        kwargs: Any,
+        guard: Guard,
+        keep_grads: bool | None,
+        threads: bool,
+    ) -> None:
+        capture = Capture()
+        inputs: list[Any] = []
+        for t in tensors_in((args, kwargs)):
+            if not t.requires_grad and all(t is not u for u in inputs):
+                inputs.append(t)
+                capture.argument(t, len(inputs) - 1)
+        result = capture.run(lambda: fn(*args, **kwargs), (), guard.tensors)
+        self.capture, self.guard = capture, guard
+        self.results: list[View] = []
+        self.template = self._template(result)
+        self._gradients(capture, keep_grads)
+        self._pin(capture, guard, inputs)
+        works = self._works(capture)
+        temporaries = [b for b in capture.buffers if b.kind == "temporary"]
+        self.plan: Plan = plan(works.list, [*temporaries, *works.scratch_buffers])
+        if not threads or not compiling():
+            for phase in self.plan.phases:
+                phase.slabs = 1
+            self.plan.threads = 1
+        title = f"{fn.__qualname__}{describe(guard.arguments)} as one step."
+        self.written: Written = write(title, self.plan, works.translator)
+        self._load(fn.__name__)
+        self._bind(capture)
+
+    # -- making ------------------------------------------------------------------------------------
+
+    def _template(self, value: Any) -> Any:
+        """The result's structure, with numbers of `results` in place of tensors."""
+        if isinstance(value, TensorBase):
+            shadow = value.array
+            if not isinstance(shadow, Shadow):
+                kept = [t for t, _ in self.capture.kept if t is value]
+                if kept:
+                    return lambda out: value
+                array = shadow.copy()
+                return lambda out: wrap(array.copy())
+            i = len(self.results)
+            self.results.append(self.capture.view(shadow))
+            return lambda out: out[i]
+        if isinstance(value, (tuple, list)):
+            parts = [self._template(v) for v in value]
+            if hasattr(value, "_fields"):
+                kind = type(value)
+                return lambda out: kind(*(p(out) for p in parts))
+            kind = type(value)
+            return lambda out: kind(p(out) for p in parts)
+        if isinstance(value, dict):
+            named = {k: self._template(v) for k, v in value.items()}
+            return lambda out: {k: p(out) for k, p in named.items()}
+        return lambda out: value
+
+    def _gradients(self, capture: Capture, keep: bool | None) -> None:
+        """What `.grad` of each touched leaf is after the step."""
+        written = {id(v.buffer) for n in capture.nodes for v in n.writes()}
+        self.gradients: list[tuple[Any, Any]] = []
+        self.kept_gradients: list[View] = []
+        for t in capture.touched.values():
+            g = capture.after[id(t)] if id(t) in capture.after else t.grad
+            before = capture._grads_before[id(t)]
+            if g is None:
+                self.gradients.append((t, None))
+                continue
+            if g is before:
+                continue  # added up in place
+            view = capture.view(g.array)
+            updated = id(capture._owner_of(t)) in written
+            if keep or (keep is None and not updated):
+                view.buffer.kind = "kept"
+                view.buffer.label = "grad"
+                self.kept_gradients.append(view)
+                self.gradients.append((t, wrap(_ndarray(view))))
+            else:
+                self.gradients.append((t, None))
+
+    def _pin(self, capture: Capture, guard: Guard, inputs: list[Any]) -> None:
+        moved = [t for t in inputs]
+        guard.pinned = [
+            (t, array) for t, array in capture.kept if all(t is not u for u in moved)
+        ]
+        written = {id(v.buffer) for n in capture.nodes for v in n.writes()}
+        read = {id(v.buffer) for n in capture.nodes for v in n.reads()} | written
+        self.changed = [t for t, _ in guard.pinned if id(capture._owner_of(t)) in written]
+        guard.grads = []
+        for t in capture.touched.values():
+            before = capture._grads_before[id(t)]
+            if before is None or id(capture._owner_of(before)) in read:
+                guard.grads.append((t, before))
+        guard.states = [(o, p, s) for o, _, p, _, s in capture.updates]
+        for b in capture.buffers:
+            if b.kind == "argument" and id(b) in written:
+                raise Unsupported("an argument is changed in place")
+
+    def _works(self, capture: Capture) -> Works:
+        numbers = 0
+        for *_, node, _state in capture.updates:
+            node.coefficients = numbers
+            numbers += len(node.rule.coefficients)
+        self.numbers = np.zeros(max(numbers, 1))
+        wanted = [*self.results, *self.kept_gradients]
+        nodes = live(capture.nodes, wanted)
+        nodes = fused(_early_updates(nodes))
+        _silence(nodes, wanted)
+        works = Works()
+        for node in nodes:
+            works.add(node)
+        self.nodes = nodes
+        return works
+
+    def _load(self, name: str) -> None:
+        word = "".join(c if c.isalnum() else "_" for c in name) or "step"
+        module = source_module("steps", word, self.written.text)
+        self.path = str(module.__file__)
+        self.module = module
+        for kernel, reorder in zip(self.written.kernels, self.written.reorder):
+            setattr(module, kernel, Kernel(getattr(module, kernel), reorder=reorder))
+        module.call = Kernel(module.call)  # type: ignore[attr-defined]
+        self.runner = Kernel(module.run)
+
+    def _bind(self, capture: Capture) -> None:
+        """Addresses for everything the step touches."""
+        arena = np.empty(self.plan.arena_bytes + 64, np.uint8)
+        start = -arena.__array_interface__["data"][0] % 64
+        self.arena = arena[start:]
+        arrays, self.moving = [], []
+        for slot, (buffer, offset) in enumerate(self.written.slots):
+            memory = self._memory(buffer)
+            arrays.append(memory[offset:])
+            if buffer.kind == "argument":
+                self.moving.append((slot, buffer.source, offset * buffer.dtype.itemsize, offset))
+        threads = self.plan.threads
+        self.flags = np.zeros(1, np.int64)
+        self.scratch = [np.empty(self.written.scratch + 16, np.float32) for _ in range(threads)]
+        self.sync = np.zeros(2 * len(self.plan.phases) + 2, np.int64)
+        self.epoch = 0
+        self.arrays = arrays
+        self.table: Any = table_of(arrays) if compiling() else arrays
+        self.inputs = [None] * (1 + max((m[1] for m in self.moving), default=-1))
+        self.result_arrays = [_ndarray(v, self._memory(v.buffer))
+                              if v.buffer.kind != "argument" else v for v in self.results]
+        self.draws = [(d, a, k, _ndarray(v)) for d, a, k, v in capture.draws]
+        self.helpers = _helpers(threads - 1) if threads > 1 else None
+        self.updates = [(o, g, s) for o, g, _, _, s in capture.updates]
+
+    def _memory(self, buffer: Buffer) -> Array:
+        at = self.plan.offsets.get(id(buffer))
+        if buffer.kind == "temporary" and at is not None:
+            return self.arena[at : at + buffer.array.nbytes].view(buffer.dtype)
+        return buffer.array
+
+    # -- running ----------------------------------------------------------------------------------
+
+    def __call__(self, args: Any, kwargs: Any) -> Any:
+        if self.moving:
+            self._place_arguments(args, kwargs)
+        for draw, a, k, target in self.draws:
+            np.copyto(target, draw(*a, **k))
+        at = 0
+        for optimizer, group, state in self.updates:
+            floats = optimizer.coefficients(state, group)
+            self.numbers[at : at + len(floats)] = floats
+            at += len(floats)
+        self._run()
+        if self.flags[0]:
+            self.flags[0] = 0
+            raise IndexError("an index or class number in the step was out of range")
+        for t in self.changed:
+            t.version[0] += 1
+        for t, g in self.gradients:
+            t.grad = g
+        out = [wrap(np.array(a)) if type(a) is np.ndarray else None for a in self.result_arrays]
+        return self.template(out)
+
+    def _place_arguments(self, args: Any, kwargs: Any) -> None:
+        held = []
+        for t in tensors_in((args, kwargs)):
+            if not t.requires_grad and all(t is not u for u, _ in held):
+                a = t.array
+                held.append((t, a if a.flags.c_contiguous else np.ascontiguousarray(a)))
+        self.held = held
+        if isinstance(self.table, np.ndarray):
+            for slot, position, offset, _ in self.moving:
+                address = held[position][1].__array_interface__["data"][0]
+                self.table[2 * slot] = address + offset
+        else:
+            for slot, position, _, offset in self.moving:
+                self.table[slot] = held[position][1].reshape(-1)[offset:]
+
+    def _run(self) -> None:
+        self.epoch += 1
+        w = self.written
+        common = (self.epoch, w.program, w.phases, w.arguments, self.table, self.numbers)
+        crew.open_phases(self.sync, w.phases, self.epoch)
+        run = self.runner.compiled if compiling() else self.runner.py
+        if self.helpers is not None:
+            self.helpers.start(
+                run, lambda me: (me, *common, self.scratch[me], self.flags, self.sync)
+            )
+        run(0, *common, self.scratch[0], self.flags, self.sync)
+
+    # -- looking inside -----------------------------------------------------------------------------
+
+    def report(self, repeat: int) -> list[dict[str, Any]]:
+        """Seconds of every work, alone on this thread (medians)."""
+        call = self.module.call if compiling() else self.module.call.py
+        w, rows = self.written, []
+        i = 0
+        for p, phase in enumerate(self.plan.phases):
+            for work in phase.works:
+                number, units, _, at = w.program[i]
+                times = []
+                for _ in range(repeat):
+                    began = time.perf_counter()
+                    call(number, 0, units, at, w.arguments, self.table, self.numbers,
+                         self.scratch[0], self.flags)  # fmt: skip
+                    times.append(time.perf_counter() - began)
+                rows.append(
+                    {"phase": p, "name": w.kernels[number], "seconds": sorted(times)[repeat // 2],
+                     "units": units, "slabs": phase.slabs, "operations": work.operations,
+                     "title": work.title}
+                )  # fmt: skip
+                i += 1
+        return rows
+
+
+_crews: dict[int, crew.Helpers] = {}
+
+
+def _helpers(count: int) -> crew.Helpers:
+    if count not in _crews:
+        _crews[count] = crew.Helpers(count)
+    return _crews[count]
+
+
+def _ndarray(v: View, memory: Array | None = None) -> Array:
+    """The NumPy array of a view."""
+    base = v.buffer.array if memory is None else memory
+    size = v.dtype.itemsize
+    return np.lib.stride_tricks.as_strided(
+        base[v.offset :], v.shape, tuple(s * size for s in v.strides)
+    )
+
+
+def _early_updates(nodes: list[Any]) -> list[Any]:
+    """With many parameters, each is updated as soon as its gradient is known and nothing reads the
+    old value any more: its gradient's memory is then free for the next."""
+    updates = [n for n in nodes if isinstance(n, UpdateNode)]
+    if sum(n.arrays[1].size for n in updates) < 1 << 23:
+        return nodes
+    out: list[Any] = []
+    for node in nodes:
+        if not isinstance(node, UpdateNode):
+            out.append(node)
+            continue
+        touched = {id(v.buffer) for v in node.arrays}
+        at = len(out)
+        while at and not any(
+            id(v.buffer) in touched for v in [*out[at - 1].reads(), *out[at - 1].writes()]
+        ):
+            at -= 1
+        out.insert(at, node)
+    return out
+
+
+def _silence(nodes: list[Any], wanted: list[View]) -> None:
+    """Mark what only its own loop reads."""
+    needed = {id(v.buffer) for v in wanted}
+    readers: dict[int, set[int]] = {}
+    for i, node in enumerate(nodes):
+        for v in node.reads():
+            readers.setdefault(id(v.buffer), set()).add(i)
+    writers: dict[int, set[int]] = {}
+    for i, node in enumerate(nodes):
+        for v in node.writes():
+            writers.setdefault(id(v.buffer), set()).add(i)
+    for i, node in enumerate(nodes):
+        if isinstance(node, Group):
+            for m in node.members:
+                b = m.target.buffer
+                m.silent = (
+                    b.kind == "temporary"
+                    and id(b) not in needed
+                    and not readers.get(id(b), set()) - set()
+                    and writers[id(b)] == {i}
+                )
+
+
+_ = unit_range
