@@ -61,7 +61,10 @@ class Value(Functions, Steps):
     ) -> None:
         number = data if data.__class__ is float else _as_number(data)
         if number is None:
-            raise TypeError(_refusal(data))
+            recorded = getattr(data, "__value__", None)  # a number that descent.compiler records
+            if recorded is None:
+                raise TypeError(_refusal(data))
+            self.__class__, number = recorded(), data
         self.data = number
         self.grad = 0
         self.parents = tuple(_children)
