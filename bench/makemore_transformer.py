@@ -1,7 +1,7 @@
-"""makemore's Transformer at its default size: 4 layers, 4 heads, 64 wide, block 16, batch 32, AdamW.
+"""makemore's Transformer, default size: 4 layers, 4 heads, 64 wide, block 16, batch 32, AdamW.
 
-Its settings: lr 5e-4, betas 0.9 and 0.99, weight decay 0.01. Words of random letters, 3 to 10 long,
-start with token 0 and end with it; what lies behind is padding (−1).
+Its settings: lr 5e-4, betas 0.9 and 0.99, weight decay 0.01. Words of random letters, 3 to 10
+long, start and end with token 0; what lies behind is padding (−1).
 """
 
 from __future__ import annotations

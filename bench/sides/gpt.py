@@ -1,6 +1,7 @@
 """A GPT training step for any namespace with PyTorch's names: the same source on both sides.
 
-    x ← wte[token] + wpe[position];  x ← x + attention(ln_1(x));  x ← x + mlp(ln_2(x))  n_layer times
+    x ← wte[token] + wpe[position]
+    x ← x + attention(ln_1(x));  x ← x + mlp(ln_2(x))                        n_layer times
     loss = cross-entropy(ln_f(x) · lm_headᵀ, targets), padding (−1) left out
 
 Radford et al. 2019. A difference in the losses would be a defect, not another model.

@@ -1,4 +1,4 @@
-"""A GPT training step in jax: parameters in a dictionary, AdamW written out, one jitted function."""
+"""A GPT training step in jax: parameters in a dictionary, AdamW written out, one jitted call."""
 
 from __future__ import annotations
 

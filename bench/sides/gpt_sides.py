@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from bench.sides import gpt
@@ -33,19 +32,28 @@ def descent_compiled(shape: gpt.Shape, data: Data, **how: Any) -> Run:
     return cycle(compiled(_step(descent, shape, data), **how), gpt.batches(descent, data))
 
 
-def torch_eager(shape: gpt.Shape, data: Data, autocast: bool = False) -> Run:
+def torch_eager(shape: gpt.Shape, data: Data, bf16: bool = False) -> Run:
     """torch as it comes, with its fastest AdamW."""
     import torch
 
     torch.set_num_threads(2)
     net = gpt.build(torch, shape, data)
     optimizer = gpt.optimizer(torch, shape, net, fused=True)
-    if autocast:
-        net = _autocast(torch, net)
-    return cycle(gpt.train_step(torch, shape, net, optimizer), gpt.batches(torch, data))
+
+    def step(x: Any, y: Any) -> Any:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            loss = net(x, y)
+        optimizer.zero_grad()
+        loss.backward()
+        if shape.clip:
+            torch.nn.utils.clip_grad_norm_(net.parameters(), shape.clip)
+        optimizer.step()
+        return loss
+
+    return cycle(step, gpt.batches(torch, data))
 
 
-def torch_compiled(shape: gpt.Shape, data: Data, autocast: bool = False) -> Run:
+def torch_compiled(shape: gpt.Shape, data: Data, bf16: bool = False) -> Run:
     """torch.compile of the whole step as one graph: forward, backward, clipping, AdamW."""
     import torch
 
@@ -53,26 +61,20 @@ def torch_compiled(shape: gpt.Shape, data: Data, autocast: bool = False) -> Run:
     net = gpt.build(torch, shape, data)
     ps = {name: p.detach() for name, p in net.named_parameters()}
     update = _adamw(torch, shape, list(ps.values()))
-    call = _autocast(torch, functools.partial(torch.func.functional_call, net))
-    call = call if autocast else functools.partial(torch.func.functional_call, net)
-    gradients = torch.func.grad_and_value(lambda ps, x, y: call(ps, (x, y)))
+
+    def loss(ps: Any, x: Any, y: Any) -> Any:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            return torch.func.functional_call(net, ps, (x, y))
+
+    gradients = torch.func.grad_and_value(loss)
 
     @torch.compile(fullgraph=True)
     def step(x: Any, y: Any) -> Any:
-        gs, loss = gradients(ps, x, y)
+        gs, value = gradients(ps, x, y)
         update([gs[name] for name in ps])
-        return loss
+        return value
 
     return cycle(step, gpt.batches(torch, data))
-
-
-def _autocast(torch: Any, call: Any) -> Any:
-    def under_autocast(*args: Any) -> Any:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            return call(*args)
-
-    under_autocast.parameters = getattr(call, "parameters", None)  # type: ignore[attr-defined]
-    return under_autocast
 
 
 def _adamw(torch: Any, shape: gpt.Shape, ps: list[Any]) -> Any:

@@ -33,7 +33,8 @@ def _loss(shape: Shape, ps: dict[str, Any], idx: Any, targets: Any) -> Any:
         x = x + linear(f"h.{i}.mlp.c_proj", y)
     head = ps["wte.weight" if shape.tie else "lm_head.weight"]
     logits = norm("ln_f", x) @ head.T  # B T V
-    return logits.sparse_categorical_crossentropy(targets, ignore_index=-1)
+    total = logits.sparse_categorical_crossentropy(targets, ignore_index=-1, reduction="sum")
+    return total / (targets >= 0).sum()  # its own mean counts the ignored too
 
 
 def jit(shape: Shape, data: Data) -> Run:
