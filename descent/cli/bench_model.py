@@ -24,6 +24,9 @@ def model(
     inference: Annotated[
         bool, typer.Option("--inference", help="The forward pass alone, without gradients.")
     ] = False,
+    compiled: Annotated[
+        bool, typer.Option("--compiled", help="Compile the step too, and time its loops.")
+    ] = False,
     seconds: Annotated[float, typer.Option(help="How long to measure.")] = 4.0,
     top: Annotated[int, typer.Option(help="Rows of a table; the rest is summed up.")] = 16,
     again: Annotated[
@@ -37,7 +40,7 @@ def model(
     check_seconds(seconds)
     work = work_named(name, batch=batch, block=block, training=not inference)
     machine = measure_machine(again)
-    report = profile(work, seconds=seconds, machine=machine)
+    report = profile(work, seconds=seconds, machine=machine, compiled=compiled)
     if as_json:
         print(json.dumps(report.to_dict()))
         return

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from descent.costs.report import Report, Row
+from descent.costs.report import Compiled, Report, Row
 from descent.costs.units import duration, quantity, size
 
 __all__ = ["print_report"]
@@ -25,6 +25,9 @@ def print_report(console: Console, report: Report, *, top: int = 16) -> None:
     console.print(_table("layer", report.by_layer(), top))
     console.print()
     console.print(_table("phase", report.phases(), top, last=_all(report)))
+    if report.compiled is not None:
+        console.print()
+        console.print(_loops(report.compiled, top))
     console.print()
     for line in totals(report):
         console.print(line, highlight=False, soft_wrap=True)
@@ -47,11 +50,27 @@ def totals(report: Report) -> list[str]:
             "More than all of it: the peaks were measured while the machine was slower; --measure "
             "measures them again."
         )
-    if report.compiled:
-        parts = ", ".join(f"{p.name} {duration(p.seconds)}" for p in report.compiled)
-        total = sum(p.seconds for p in report.compiled)
-        lines.append(f"Compiled {duration(total)}: {parts}.")
+    if report.compiled is not None:
+        c = report.compiled
+        mfu = report.operations / (c.step_s * 1e9 * report.machine.gflops)
+        lines.append(
+            f"Compiled step {duration(c.step_s)}: {report.step_s / c.step_s:.2f} × as fast, "
+            f"{report.tokens / c.step_s:,.0f} tokens/s, MFU {mfu:.1%}; compiling took "
+            f"{duration(c.compiling_s)}."
+        )
     return lines
+
+
+def _loops(compiled: Compiled, top: int) -> Table:
+    """The loops of the compiled step; those beyond `top` are left out."""
+    table = _columns("loop", "from", right=("calls", "FLOP", "ms alone", "share"))
+    for x in compiled.loops[:top]:
+        share = f"{compiled.share(x):.0%}"
+        ms = f"{1e3 * x.seconds:.3f}"
+        table.add_row(
+            escape(x.name), escape(x.line), f"{x.calls:,}", quantity(x.operations), ms, share
+        )
+    return table
 
 
 def _all(report: Report) -> Row:
@@ -61,14 +80,8 @@ def _all(report: Report) -> Row:
 
 
 def _table(what: str, rows: list[Row], top: int, last: Row | None = None) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    table.collapse_padding = True
-    table.show_edge = False
-    table.add_column(what, no_wrap=True)
-    if what != "phase":
-        table.add_column("phase", no_wrap=True)
-    for name in ("calls", "FLOP", "bytes", "floor ms", "ms", "reached"):
-        table.add_column(name, justify="right", no_wrap=True)
+    left = (what,) if what == "phase" else (what, "phase")
+    table = _columns(*left, right=("calls", "FLOP", "bytes", "floor ms", "ms", "reached"))
     for row in rows[:top]:
         table.add_row(*_cells(row, what))
     if rest := rows[top:]:
@@ -76,6 +89,16 @@ def _table(what: str, rows: list[Row], top: int, last: Row | None = None) -> Tab
     if last is not None:
         table.add_section()
         table.add_row(*_cells(last, what))
+    return table
+
+
+def _columns(*left: str, right: tuple[str, ...]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table.collapse_padding, table.show_edge = True, False
+    for name in left:
+        table.add_column(name, no_wrap=True)
+    for name in right:
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 

@@ -25,6 +25,9 @@ def profile(
         Path | None, typer.Option(help="Where the page goes. [default: RUN/timeline.html]")
     ] = None,
     batch: Annotated[int | None, typer.Option(help="Rows of a batch, if not the run's.")] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compiled", help="Compile the step too, and time its loops.")
+    ] = False,
     seconds: Annotated[float, typer.Option(help="How long to measure.")] = 4.0,
     top: Annotated[int, typer.Option(help="Rows of a table; the rest is summed up.")] = 16,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
@@ -35,7 +38,8 @@ def profile(
     from descent.view.timeline import timeline_page
 
     check_seconds(seconds)
-    report = measure(work_named(run, batch=batch, block=None, training=True), seconds=seconds)
+    work = work_named(run, batch=batch, block=None, training=True)
+    report = measure(work, seconds=seconds, compiled=compiled)
     folder = Path(run)
     page = out or (folder / "timeline.html" if folder.is_dir() else Path(f"{run}-timeline.html"))
     write_atomically(page, timeline_page(report))

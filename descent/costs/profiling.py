@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from descent import autograd, no_grad
+from descent.costs.compiled import compiled_times
 from descent.costs.errors import CostError
 from descent.costs.machine import Machine, measure_machine
 from descent.costs.memory import Ledger
@@ -28,11 +29,16 @@ from descent.nn.recording import current_path, record_modules
 __all__ = ["profile"]
 
 
-def profile(work: Work, *, seconds: float = 4.0, machine: Machine | None = None) -> Report:
+def profile(
+    work: Work, *, seconds: float = 4.0, machine: Machine | None = None, compiled: bool = False
+) -> Report:
     """Measure `work` for about so many seconds (at least three steps each way).
 
+    Args:
+        compiled: compile the step too, and time that.
+
     Raises:
-        CostError: the model can't take the batch.
+        CostError: the model can't take the batch, or can't be compiled.
     """
     machine = machine or measure_machine()
     try:
@@ -59,6 +65,7 @@ def profile(work: Work, *, seconds: float = 4.0, machine: Machine | None = None)
         peak_bytes=counted.ledger.peak,
         end_bytes=counted.ledger.live,
         repeats=repeats,
+        compiled=compiled_times(work, seconds / 2) if compiled else None,
     )
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from descent.costs.machine import Machine
 
-__all__ = ["Entry", "Phase", "Report", "Row", "layer_of"]
+__all__ = ["Compiled", "Entry", "Loop", "Report", "Row", "layer_of"]
 
 PHASES = ("forward", "backward", "update")
 
@@ -52,11 +52,27 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Phase:
-    """A piece of a compiled step with its time (`step.report()` lists them)."""
+class Loop:
+    """Calls of one loop of the compiled step, with the line of the model it comes from."""
 
     name: str
-    seconds: float
+    line: str
+    calls: int
+    operations: float
+    seconds: float  # alone, on one thread
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """`step_s` is the median of whole steps, `compiling_s` what capture and compilation took."""
+
+    step_s: float
+    compiling_s: float
+    loops: tuple[Loop, ...]
+
+    def share(self, loop: Loop) -> float:
+        """The loop's part in the time of all loops."""
+        return loop.seconds / max(sum(x.seconds for x in self.loops), 1e-12)
 
 
 def layer_of(path: str) -> str:
@@ -73,7 +89,7 @@ class Report:
             watched by a clock alone.
         start_bytes, peak_bytes: arrays alive before the step, and at most between ops.
         repeats: how many steps were timed each way.
-        compiled: phases of the same step compiled, where it was.
+        compiled: the same step compiled, where that was asked for.
     """
 
     name: str
@@ -87,7 +103,7 @@ class Report:
     peak_bytes: int
     end_bytes: int
     repeats: int
-    compiled: tuple[Phase, ...] = field(default=())
+    compiled: Compiled | None = None
 
     @property
     def operations(self) -> float:

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -36,7 +36,7 @@ class Work:
 
     Attributes:
         tokens: predictions a step is trained on (what tokens/s counts).
-        kept: tensors that live as long as the work does, besides the model's own.
+        step, batches: the same step as one function of the batches it is made on (to compile it).
     """
 
     name: str
@@ -47,7 +47,8 @@ class Work:
     accumulate: int = 1
     optimizer: optim.Optimizer | None = None
     batch: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
+    step: Callable[[Any], Any] | None = None
+    batches: Callable[[], Any] = list
 
     def lasting(self) -> list[np.ndarray]:
         """Arrays alive between steps: weights, buffers, moments, gradients that were kept."""
@@ -82,12 +83,29 @@ def model_work(
         logits, loss = model(from_numpy(inputs), from_numpy(targets))
         return loss if optimizer is not None else logits
 
+    def batches() -> list[tuple[Any, Any]]:
+        return [tuple(map(from_numpy, batch())) for _ in range(accumulate)]
+
     parts = [] if optimizer is None else update_parts(model, optimizer, clip)
+    step = None if optimizer is None else _whole_step(model, parts, accumulate)
     model.train(optimizer is not None)
     return Work(
         name, model, forward, parts, int((y >= 0).sum()) * accumulate, accumulate, optimizer,
-        f"batch {'×'.join(map(str, x.shape))}",
+        f"batch {'×'.join(map(str, x.shape))}", step, batches,
     )  # fmt: skip
+
+
+def _whole_step(model: nn.Module, parts: Sequence[Part], accumulate: int) -> Callable[[Any], Any]:
+    def step(batches: Any) -> Any:
+        loss = None
+        for x, y in batches:
+            _, loss = model(x, y)
+            (loss / accumulate if accumulate > 1 else loss).backward()
+        for part in parts:
+            part.run()
+        return loss
+
+    return step
 
 
 def update_parts(model: nn.Module, optimizer: optim.Optimizer, clip: float | None) -> list[Part]:

@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from descent.costs.report import PHASES, Entry, Report, Row
+from descent.costs.report import PHASES, Compiled, Entry, Report, Row
 from descent.costs.units import duration, quantity, size
 from descent.op import Elementwise, Movement
 from descent.view.ops import all_ops
@@ -22,6 +22,7 @@ _KINDS = {
     "products": "products", "attention": "attention", "norms": "normalisation",
     "losses": "softmax and losses", "elementwise": "elementwise", "movement": "movement",
     "other": "other", "update": "update",
+    "compiled": "loops of the compiled step",
 }  # fmt: skip
 _FAMILIES = {
     "products": "products", "windows": "products", "attending": "attention",
@@ -71,8 +72,8 @@ def _data(r: Report) -> dict[str, Any]:
         if entries:
             total = sum(e.seconds for e in found)
             lanes.append({"name": phase, "seconds": total, "entries": entries})
-    if r.compiled:
-        lanes.append(_compiled_lane(r))
+    if r.compiled is not None:
+        lanes.append(_compiled_lane(r.compiled))
     last = r.entries[-1]
     shown = {e["kind"] for lane in lanes for e in lane["entries"]}
     return {
@@ -97,14 +98,16 @@ def _entry(e: Entry, kinds: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _compiled_lane(r: Report) -> dict[str, Any]:
-    """The phases of the compiled step, from the same beginning."""
+def _compiled_lane(c: Compiled) -> dict[str, Any]:
+    """The compiled step from the same beginning; its loops have their shares of it."""
     entries, begin = [], 0.0
-    for p in r.compiled:
-        row = {"op": p.name, "path": "", "shape": "", "kind": "other", "begin": begin}
-        entries.append({**row, "seconds": p.seconds, "floor": 0, "operations": 0, "bytes": 0})
-        begin += p.seconds
-    return {"name": "compiled", "seconds": begin, "entries": entries}
+    for x in c.loops:
+        seconds = max(c.share(x) * c.step_s, 1e-9)
+        row = {"op": x.name, "path": x.line, "shape": "", "kind": "compiled", "begin": begin}
+        more = {"seconds": seconds, "floor": 0, "operations": x.operations, "bytes": 0}
+        entries.append({**row, **more})
+        begin += seconds
+    return {"name": "compiled", "seconds": c.step_s, "entries": entries}
 
 
 def _kinds() -> dict[str, str]:

@@ -8,7 +8,7 @@ import pytest
 
 from descent.costs import Entry, Machine, Report
 from descent.costs.machine import Bandwidth
-from descent.costs.report import Phase
+from descent.costs.report import Compiled, Loop
 from descent.view.timeline import timeline_page
 
 MACHINE = Machine("a <test>", 2, 100.0, "none", (Bandwidth(1 << 20, 50.0, 50.0),), {})
@@ -67,12 +67,17 @@ def test_the_tables_show_the_rows():
     assert "75%" in page  # 3 of 4 ms
 
 
-def test_phases_of_a_compiled_step_are_a_lane():
-    data = data_of(timeline_page(report(compiled=(Phase("forward", 0.002), Phase("rest", 0.02)))))
+def test_loops_of_a_compiled_step_are_a_lane():
+    """Their times are measured on one thread: in the step they have their shares."""
+    loops = (Loop("k0_dot", "gpt.py:83", 4, 1e6, 0.03), Loop("k1", "gpt.py:90", 1, 1e3, 0.01))
+    page = timeline_page(report(compiled=Compiled(0.004, 2.0, loops)))
+    data = data_of(page)
     lane = data["lanes"][-1]
-    assert lane["name"] == "compiled"
-    assert [e["begin"] for e in lane["entries"]] == [0, 0.002]
-    assert data["end_s"] == pytest.approx(0.022)
+    assert (lane["name"], lane["seconds"]) == ("compiled", 0.004)
+    assert [e["seconds"] for e in lane["entries"]] == pytest.approx([0.003, 0.001])
+    assert [e["begin"] for e in lane["entries"]] == pytest.approx([0, 0.003])
+    assert data["end_s"] == pytest.approx(0.01)
+    assert "compiled" in dict(data["legend"])
 
 
 @pytest.mark.browser
