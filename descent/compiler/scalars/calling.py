@@ -67,15 +67,8 @@ class Replay:
         key = tuple([k for k, _ in numbers])
         try:
             program = self._programs[key]
-        except KeyError:
-            program = self._programs[key] = self._record(key, args)
-        except (
-            TypeError
-        ) as error:  # an argument that cannot be told from another: a list of objects
-            _warn(
-                self.function, f"{error}: an argument that is no number cannot be told from others"
-            )
-            program = None
+        except (KeyError, TypeError):
+            program = self._new(key, args)
         if program is None:
             return self.function(*args)
         self._last = program
@@ -119,21 +112,35 @@ class Replay:
             for p, x in zip(self.parameters, self.grad.tolist()):
                 p.grad = x
 
-    def _record(self, key: tuple, args: tuple) -> Program | None:
+    def _new(self, key: tuple, args: tuple) -> Program | None:
+        """Record; None, told once, where that cannot be done."""
+        why = ""
+        try:
+            hash(key)
+        except TypeError as error:
+            key = ("unhashable",)
+            why = f"an argument is neither numbers nor fixed: {error}"
+        if key in self._programs:
+            return self._programs[key]
+        program = None
+        try:
+            program = None if why else self._record(key, args)
+        except Refusal as refusal:
+            why = str(refusal)
+        self._programs[key] = program
+        if program is None:
+            name = getattr(self.function, "__name__", repr(self.function))
+            text = f"{name} runs plainly, not replayed: {why}"
+            warnings.warn(text, ReplayWarning, stacklevel=3)
+        return program
+
+    def _record(self, key: tuple, args: tuple) -> Program:
         if self._held:
             closed(self.parameters)
         try:
             described = arguments(key, args)
             recording = record(self.function, args, described, self.parameters)
             return Program(recording, described, len(self.parameters))
-        except Refusal as refusal:
-            _warn(self.function, str(refusal))
-            return None
         finally:
             if self._held:
                 opened(self.parameters, self.data, self.grad)
-
-
-def _warn(function: Callable[..., Any], why: str) -> None:
-    name = getattr(function, "__name__", repr(function))
-    warnings.warn(f"{name} runs plainly, not replayed: {why}", ReplayWarning, stacklevel=3)

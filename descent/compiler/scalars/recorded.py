@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from descent.compiler.scalars.tape import Number, apply, select
-from descent.scalar import Value, ieee
+from descent.scalar import Value, ieee, topological_order
 
-__all__ = ["Recorded"]
+__all__ = ["Recorded", "note_foreign"]
 
 _LN2, _LN10, _TWO_OVER_SQRT_PI = math.log(2.0), math.log(10.0), 2.0 / math.sqrt(math.pi)
 
@@ -91,12 +91,19 @@ def _lift(x: Any) -> Any:
     """x as a Value that can be an operand; NotImplemented where x is none."""
     if isinstance(x, Value):
         if x.__class__ is not Recorded:
-            Recorded.foreign.setdefault(id(x), (x, x.data, x.grad))
+            note_foreign(x)
         return x
     try:
         return Value(x)
     except TypeError:
         return NotImplemented
+
+
+def note_foreign(x: Value) -> None:
+    """Remember a Value that is not under recording, and all it was computed from, as they are."""
+    if id(x) not in Recorded.foreign:
+        for v in topological_order(x):
+            Recorded.foreign.setdefault(id(v), (v, v.data, v.grad))
 
 
 def _any_recorded(a: Value, b: Value) -> bool:

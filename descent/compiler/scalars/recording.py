@@ -11,13 +11,13 @@ import random
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from descent.compiler.scalars.recorded import Recorded
+from descent.compiler.scalars.recorded import Recorded, note_foreign
 from descent.compiler.scalars.rolling import Home
 from descent.compiler.scalars.tape import Number, Refusal, Tape, inside_package
 from descent.compiler.scalars.writing import Argument
@@ -72,7 +72,9 @@ def record(
                 arg if a is None else _numbers(tape, i, arg, a)
                 for i, (arg, a) in enumerate(zip(args, arguments))
             ]
+            as_given = [list(_leaves(x)) for x in given]
             result = function(*given)
+            _refuse_changed_arguments(given, as_given)
             _keep(recording, result, parameters)
         except Refusal:
             raise
@@ -81,7 +83,7 @@ def record(
         finally:
             for p, (data, grad) in zip(parameters, before):
                 p.__class__, p.data, p.grad = Value, data, grad
-        del result, given
+        del result, given, as_given
         _refuse_dice(dice)
         _refuse_foreign_values()
     return recording
@@ -113,6 +115,23 @@ def _like(arg: Any, numbers: np.ndarray) -> Any:
     if isinstance(arg, (list, tuple)):
         return type(arg)(_like(x, n) for x, n in zip(arg, numbers))
     return numbers
+
+
+def _leaves(x: Any) -> Iterator[Any]:
+    if isinstance(x, (list, tuple)):
+        for part in x:
+            yield from _leaves(part)
+    elif isinstance(x, np.ndarray):
+        yield from x.flat
+    else:
+        yield x
+
+
+def _refuse_changed_arguments(given: Sequence[Any], before: list[list[Any]]) -> None:
+    for i, (arg, old) in enumerate(zip(given, before)):
+        new = list(_leaves(arg))
+        if len(new) != len(old) or any(a is not b for a, b in zip(new, old)):
+            raise Refusal(f"the function changes its argument {i} in place: work on a copy")
 
 
 def _keep(recording: Recording, result: Any, parameters: Sequence[Value]) -> None:
@@ -148,7 +167,7 @@ def _slots(recording: Recording, x: Any, values: list[Value]) -> Any:
     """x with a Slot for each number; an array of numbers is an object array of Slots."""
     if isinstance(x, Value) or x.__class__ is Number:
         if x.__class__ is Value:
-            Recorded.foreign.setdefault(id(x), (x, x.data, x.grad))
+            note_foreign(x)
         elif isinstance(x, Value):
             values.append(x)
         data = x.data if isinstance(x, Value) else x
@@ -199,18 +218,23 @@ def _refuse_foreign_values() -> None:
         value.data, value.grad = data, grad  # the recorded backward() may have written here
         foreign.append(value)
     Recorded.foreign.clear()
-    value = None
-    if any(_has_owner(foreign, k) for k in range(len(foreign))):
+    value = operand = None
+    inside: dict[int, int] = {}  # how often each is an operand of another of them
+    for k in range(len(foreign)):
+        for operand in foreign[k].parents:
+            inside[id(operand)] = inside.get(id(operand), 0) + 1
+    operand = None
+    if any(_has_owner(foreign, k, inside) for k in range(len(foreign))):
         gc.collect()  # what only a cycle keeps alive is nobody's
-    for k, v in enumerate(foreign):
-        if v.parents or _has_owner(foreign, k, 1):
-            name = f" {v.label!r}" if v.label else ""
+    for k in range(len(foreign)):
+        if _has_owner(foreign, k, inside):
+            name = f" {foreign[k].label!r}" if foreign[k].label else ""
             raise Refusal(
-                f"the function uses a Value{name} (data {v.data}) that is not among the "
+                f"the function uses a Value{name} (data {foreign[k].data}) that is not among the "
                 "parameters: list it in parameters=…"
             )
 
 
-def _has_owner(values: list[Value], k: int, known: int = 0) -> bool:
-    """Whether anything but the list and `known` others refers to values[k]."""
-    return sys.getrefcount(values[k]) > 2 + known
+def _has_owner(values: list[Value], k: int, inside: dict[int, int]) -> bool:
+    """Whether anything but the list and the others' operands refers to values[k]."""
+    return sys.getrefcount(values[k]) > 2 + inside.get(id(values[k]), 0)

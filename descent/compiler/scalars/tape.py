@@ -191,9 +191,7 @@ class Number:
         raise Refusal(f"{where()}: branches on a number, which differs from call to call")
 
     def _needs_value(self, *_: Any) -> Any:
-        raise Refusal(
-            f"{where()}: the number itself is asked for, and it differs from call to call"
-        )
+        raise Refusal(f"{where()}: needs the number itself, which differs from call to call")
 
     # no __float__: Value(number) would take the float
     __int__ = __index__ = __complex__ = __format__ = _needs_value
