@@ -55,8 +55,8 @@ def totals(report: Report) -> list[str]:
         mfu = report.operations / (c.step_s * 1e9 * report.machine.gflops)
         lines.append(
             f"Compiled step {duration(c.step_s)}: {report.step_s / c.step_s:.2f} × as fast, "
-            f"{report.tokens / c.step_s:,.0f} tokens/s, MFU {mfu:.1%}; compiling took "
-            f"{duration(c.compiling_s)}."
+            f"{report.tokens / c.step_s:,.0f} tokens/s, MFU {mfu:.1%}; the first call "
+            f"took {duration(c.compiling_s)}."
         )
     return lines
 
@@ -98,7 +98,7 @@ def _columns(*left: str, right: tuple[str, ...]) -> Table:
     for name in left:
         table.add_column(name, no_wrap=True)
     for name in right:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True, min_width=max(6, len(name)))
     return table
 
 

@@ -26,7 +26,9 @@ def compiled_times(work: Work, seconds: float) -> Compiled:
     if work.step is None:
         raise CostError(f"{work.name}: only a training step is compiled here, not inference")
     step = compile_step(work.step)
+    began = time.perf_counter()
     step(work.batches())
+    compiling_s = time.perf_counter() - began
     if step.refused is not None:
         raise CostError(f"{work.name} can't be compiled: {step.refused}")
     times: list[float] = []
@@ -36,7 +38,7 @@ def compiled_times(work: Work, seconds: float) -> Compiled:
         began = time.perf_counter()
         step(batches)
         times.append(time.perf_counter() - began)
-    return Compiled(median(times), step.seconds_compiling, _loops(step.report()))
+    return Compiled(median(times), compiling_s, _loops(step.report()))
 
 
 def _loops(rows: list[dict]) -> tuple[Loop, ...]:

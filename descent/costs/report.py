@@ -64,7 +64,8 @@ class Loop:
 
 @dataclass(frozen=True)
 class Compiled:
-    """`step_s` is the median of whole steps, `compiling_s` what capture and compilation took."""
+    """`step_s` is the median of whole steps, `compiling_s` the first call (from
+    the cache folder where it was compiled before)."""
 
     step_s: float
     compiling_s: float
