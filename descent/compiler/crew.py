@@ -16,9 +16,9 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-from descent.kernel import atomics, kernel
+from descent.kernel import atomics, kernel, places
 
-__all__ = ["Helpers", "finish", "open_phases", "take", "wait"]
+__all__ = ["Helpers", "finish", "open_phases", "run", "take", "wait"]
 
 EPOCH, FRONT, MASK = 1 << 32, 1 << 16, (1 << 16) - 1
 PATIENCE = 2000  # turns of waiting before the processor is offered to others
@@ -63,6 +63,34 @@ def wait(sync, p, epoch, slabs):
             return False
         atomics.pause()
     return atomics.load(sync, 2 * p) >> 32 == epoch
+
+
+@kernel
+def run(me, epoch, program, phases, functions, frames, sync):
+    """All phases of a step, as one of the threads that do so; False when a later step has begun.
+
+    `program` rows: number of a function, units, common units (0: none), where its frame begins.
+    Slab s of n is the s-th n-th of the units, cut at common units so that the shares of works that
+    depend on each other are the same.
+    """
+    for p in range(phases.shape[0]):
+        first, last, slabs = phases[p, 0], phases[p, 1], phases[p, 2]
+        s = take(sync, p, epoch, me)
+        while s >= 0:
+            for w in range(first, last):
+                units, common = program[w, 1], program[w, 2]
+                if common > 0:
+                    each = units // common
+                    lo, hi = common * s // slabs * each, common * (s + 1) // slabs * each
+                else:
+                    lo, hi = units * s // slabs, units * (s + 1) // slabs
+                if lo < hi:
+                    places.invoke(functions, program[w, 0], lo, hi, frames, program[w, 3], me)
+            finish(sync, p)
+            s = take(sync, p, epoch, me)
+        if s == -2 or not wait(sync, p, epoch, slabs):
+            return False
+    return True
 
 
 class Helpers:

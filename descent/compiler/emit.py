@@ -24,18 +24,18 @@ class Written(NamedTuple):
     """A step's text, and the tables by which it finds its data.
 
     Attributes:
-        slots: (buffer, offset) of every array that works receive, by number.
-        program: per work: kernel number, units, common units, where its slots begin.
-        arguments: slot numbers (and coefficient offsets), work after work.
+        kernels: names of its functions; reorder: which of them may add up in another order.
+        frames: per work, what it receives: (buffer, offset) of arrays, "numbers" with an offset,
+            "flags", "scratch" (one array per thread).
+        program: per work: kernel number, units, common units, where its frame begins.
         phases: per phase: first work, one past the last, slabs.
     """
 
     text: str
     kernels: list[str]
     reorder: list[bool]
-    slots: list[tuple[Buffer, int]]
+    frames: list[list[tuple[Any, int]]]
     program: np.ndarray
-    arguments: np.ndarray
     phases: np.ndarray
     scratch: int
 
@@ -47,48 +47,38 @@ _PLACES = {"float32": "float32", "float64": "float64", "int64": "int64", "int32"
 def write(title: str, plan: Plan, translator: Translator) -> Written:
     """Turn phases of works into source and tables."""
     bodies: dict[tuple[str, ...], int] = {}  # a kernel's text → its number
-    kernels: list[tuple[str, list[str], list[str], bool, Work]] = []
-    slots: dict[tuple[int, int], int] = {}
-    owners: list[tuple[Buffer, int]] = []
-    program, arguments, phases, schedule = [], [], [], []
+    kernels: list[tuple[str, list[str], Work]] = []
+    program, frames, phases, schedule = [], [], [], []
     imports: dict[str, tuple[str, str]] = {}
+    at = 0
     for p, phase in enumerate(plan.phases):
         first = len(program)
         schedule.append(f"# phase {p}: {phase.slabs} slab{'s' * (phase.slabs > 1)}")
         for w in phase.works:
             imports.update(w.imports)
-            names = [_letter(i) for i in range(len(w.arguments))]
-            parameters = _parameters(w, names)
-            key = (*parameters, *w.body, *(v.dtype.name for v in w.arguments))
+            head, extra = _head(w)
+            key = (*head, *w.body)
             if key not in bodies:
                 bodies[key] = len(kernels)
-                kernels.append((f"k{len(kernels)}_{w.name}", parameters, w.body, w.reorder, w))
+                kernels.append((f"k{len(kernels)}_{w.name}", head, w))
             number = bodies[key]
             common = phase.units if phase.units and w.units % phase.units == 0 else 0
-            program.append((number, w.units, common, len(arguments)))
-            shown = []
-            for v in w.arguments:
-                slot = slots.setdefault((id(v.buffer), v.offset), len(owners))
-                if slot == len(owners):
-                    owners.append((v.buffer, v.offset))
-                arguments.append(slot)
-                shown.append(_label(v))
-            arguments.append(w.numbers or 0)
-            schedule.append(
-                f"#   {kernels[number][0]}({', '.join(shown)})  units {w.units}  {w.title}"
-            )
+            frame: list[tuple[Any, int]] = [(v.buffer, v.offset) for v in w.arguments]
+            frame += [(n, w.numbers or 0) for n in extra]
+            program.append((number, w.units, common, at))
+            frames.append(frame)
+            at += len(frame) + (plan.threads - 1) * ("scratch" in extra)
+            shown = ", ".join(_label(v) for v in w.arguments)
+            schedule.append(f"#   {kernels[number][0]}({shown})  units {w.units}  {w.title}")
         phases.append((first, len(program), phase.slabs))
-    scratch = max((w.scratch for p in plan.phases for w in p.works), default=0)
-    text = _text(title, imports, translator, kernels, schedule)
     return Written(
-        text,
+        _text(title, imports, translator, kernels, schedule),
         [k[0] for k in kernels],
-        [k[3] for k in kernels],
-        owners,
+        [k[2].reorder for k in kernels],
+        frames,
         np.array(program, np.int64).reshape(-1, 4),
-        np.array(arguments, np.int64),
         np.array(phases, np.int64).reshape(-1, 3),
-        scratch,
+        max((w.scratch for p in plan.phases for w in p.works), default=0),
     )
 
 
@@ -102,86 +92,48 @@ def _label(v: View) -> str:
     return f"{name}{b.number}" + (f"+{v.offset}" if v.offset else "")
 
 
-def _parameters(w: Work, names: list[str]) -> list[str]:
-    """The names its body uses for its arrays, then what else it uses."""
-    given = {"product": ["a", "c", "y", "bias"], "product_by_columns": ["a", "c", "y", "bias"],
-             "batched_product": ["a", "c", "y", "bias"], "plain_product": ["a", "c", "y", "bias"],
-             "pack": ["c", "y"], "gather": ["a", "places", "y"],
-             "scatter_add": ["a", "places", "y"]}.get(w.name)  # fmt: skip
-    if w.numbers is not None:
-        given = [n for n in w.parameters or names]
+def _head(w: Work) -> tuple[list[str], list[str]]:
+    """The lines that fetch what a kernel's body uses, and what that is beside its arrays."""
+    names = w.parameters or [_letter(i) for i in range(len(w.arguments))]
+    kinds = [_PLACES[v.dtype.name] for v in w.arguments]
+    lines = [f"{n} = {kind}(frame, {i})" for i, (n, kind) in enumerate(zip(names, kinds))]
     text = "\n".join(w.body)
-    extra = [n for n in ("numbers", "scratch", "flags") if n in text]
-    return [*(given or names)[: len(w.arguments)], *extra]
+    extra = [n for n in ("numbers", "flags", "scratch") if n in text]  # scratch last: one a thread
+    for i, name in enumerate(extra, len(names)):
+        kind = {"numbers": "float64", "flags": "int64", "scratch": "float32"}[name]
+        lines.append(f"{name} = {kind}(frame, {i}{' + me' if name == 'scratch' else ''})")
+    return lines, extra
 
 
 def _text(
     title: str,
     imports: dict[str, tuple[str, str]],
     translator: Translator,
-    kernels: Sequence[Any],
+    kernels: Sequence[tuple[str, list[str], Work]],
     schedule: list[str],
 ) -> str:
-    out = [f'"""{title}', "", "Written by descent.compile. Kernels first; `call` says which kernel "
-           "gets which arrays, `run` is the", "step itself. The schedule stands at the end.", '"""',
-           "", "import numpy as np", "", "from descent.compiler.crew import finish, take, wait",
+    out = [f'"""{title}', "", *_PREFACE.splitlines(), '"""', "", "import numpy as np", "",
            "from descent.kernel.places import boolean, float32, float64, int32, int64, uint8"]  # fmt: skip
-    if translator.imports:
-        out.append(
-            "from descent.ops.vectormath import " + ", ".join(sorted(translator.imports))
-        )
-    for local, (module, path) in sorted(imports.items()):
+    for module in sorted({module for module, _ in imports.values()}):
         folder, name = module.rsplit(".", 1)
-        line = f"from {folder} import {name}"
-        if line not in out:
-            out.append(line)
+        out.append(f"from {folder} import {name}")
+    if translator.imports:
+        names = ", ".join(sorted(translator.imports))
+        out.append(f"from descent.ops.vectormath import {names}")
     out.append("")
     for local, (module, path) in sorted(imports.items()):
         out.append(f"{local} = {module.rsplit('.', 1)[1]}.{path}")
-    for name, value in sorted(translator.constants.items()):
-        out.append(f"{name} = {value}")
+    out += [f"{name} = {value}" for name, value in sorted(translator.constants.items())]
     for text in translator.functions.values():
         out += ["", "", text]
-    for name, parameters, body, _, work in kernels:
-        out += ["", "", f"def {name}(lo, hi, {', '.join(parameters)}):"]
-        if work.title:
-            out.append(f'    """{work.title}"""')
-        out += ["    " + line for line in body]
-    out += ["", "", *_dispatch(kernels), "", "", _RUN, "", "", *schedule, ""]
+    for name, head, work in kernels:
+        out += ["", "", f"def {name}(lo, hi, frame, me):", f'    """{work.title}"""']
+        out += ["    " + line for line in [*head, *work.body]]
+    out += ["", "", "# The schedule. A phase's slabs are shared by the threads; each does its slab "
+            "of all works in turn.", *schedule, ""]  # fmt: skip
     return "\n".join(out)
 
 
-def _dispatch(kernels: Sequence[Any]) -> list[str]:
-    out = ["def call(k, lo, hi, at, slots, table, numbers, scratch, flags):",
-           '    """Kernel k on units lo … hi, with the arrays whose slots stand from `at` on."""']
-    for i, (name, parameters, _, _, work) in enumerate(kernels):
-        given = [f"{_PLACES[v.dtype.name]}(table, slots[at + {j}])"
-                 for j, v in enumerate(work.arguments)]
-        if "numbers" in parameters:
-            given.append(f"numbers[slots[at + {len(work.arguments)}]:]")
-        given += [n for n in ("scratch", "flags") if n in parameters]
-        out.append(f"    {'if' if i == 0 else 'elif'} k == {i}:")
-        out.append(f"        {name}(lo, hi, {', '.join(given)})")
-    return out
-
-
-_RUN = '''def run(me, epoch, program, phases, slots, table, numbers, scratch, flags, sync):
-    """All phases, as one of the threads that do so; False when a later step has begun."""
-    for p in range(phases.shape[0]):
-        first, last, slabs = phases[p, 0], phases[p, 1], phases[p, 2]
-        s = take(sync, p, epoch, me)
-        while s >= 0:
-            for w in range(first, last):
-                units, common = program[w, 1], program[w, 2]
-                if common:
-                    each = units // common
-                    lo, hi = common * s // slabs * each, common * (s + 1) // slabs * each
-                else:
-                    lo, hi = units * s // slabs, units * (s + 1) // slabs
-                if lo < hi:
-                    call(program[w, 0], lo, hi, program[w, 3], slots, table, numbers, scratch, flags)
-            finish(sync, p)
-            s = take(sync, p, epoch, me)
-        if s == -2 or not wait(sync, p, epoch, slabs):
-            return False
-    return True'''
+_PREFACE = """Written by descent.compile. Every function does units lo … hi of one piece of the step;
+`frame` holds its arrays (compiled: their addresses), `me` is the thread. They are called
+by `run` in descent/compiler/crew.py in the order of the schedule at the end."""

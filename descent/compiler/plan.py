@@ -50,15 +50,15 @@ class Plan:
     naive_bytes: int = 0
 
 
-def plan(works: list[Work], temporaries: list[Buffer]) -> Plan:
-    """Phases and memory for works in order."""
+def plan(works: list[Work], temporaries: list[Buffer], results: list[Buffer]) -> Plan:
+    """Phases and memory for works in order; results live to the end."""
     total = sum(w.operations for w in works)
     threads = n_threads() if total > WORTH_THREADS else 1
     works = _hoisted(works)
     phases = _phases(works, threads)
     for p in phases:
         p.slabs = _slabs(p, threads)
-    offsets, size = _places(phases, temporaries)
+    offsets, size = _places(phases, temporaries, {id(b) for b in results})
     naive = sum(b.array.nbytes for b in temporaries)
     return Plan(phases, offsets, size, threads, naive)
 
@@ -113,7 +113,9 @@ def _slabs(phase: Phase, threads: int) -> int:
     return max(1, min(most, wanted))
 
 
-def _places(phases: list[Phase], temporaries: list[Buffer]) -> tuple[dict[int, int], int]:
+def _places(
+    phases: list[Phase], temporaries: list[Buffer], results: set[int]
+) -> tuple[dict[int, int], int]:
     life: dict[int, list[int]] = {}
     for i, p in enumerate(phases):
         for w in p.works:
@@ -127,6 +129,7 @@ def _places(phases: list[Phase], temporaries: list[Buffer]) -> tuple[dict[int, i
         if id(b) not in life:
             continue
         first, last = life[id(b)]
+        last = len(phases) if id(b) in results else last
         n = -(-b.array.nbytes // ALIGNMENT) * ALIGNMENT
         at = 0
         for start, end, f, k in sorted(x for x in placed if x[2] <= last and first <= x[3]):

@@ -19,7 +19,7 @@ from descent.compiler.guards import Guard, describe, tensors_in
 from descent.compiler.plan import Plan, plan, unit_range
 from descent.compiler.shadow import Shadow, Unsupported
 from descent.compiler.works import Works
-from descent.kernel import Kernel, compiling
+from descent.kernel import Kernel, compiling, kernel, places
 from descent.kernel.places import table_of
 
 __all__ = ["Program"]
@@ -53,7 +53,11 @@ class Program:
         self._pin(capture, guard, inputs)
         works = self._works(capture)
         temporaries = [b for b in capture.buffers if b.kind == "temporary"]
-        self.plan: Plan = plan(works.list, [*temporaries, *works.scratch_buffers])
+        self.plan: Plan = plan(
+            works.list,
+            [*temporaries, *works.scratch_buffers],
+            [v.buffer for v in self.results],
+        )
         if not threads or not compiling():
             for phase in self.plan.phases:
                 phase.slabs = 1
@@ -149,33 +153,49 @@ class Program:
 
     def _load(self, name: str) -> None:
         word = "".join(c if c.isalnum() else "_" for c in name) or "step"
-        module = source_module("steps", word, self.written.text)
-        self.path = str(module.__file__)
-        self.module = module
-        for kernel, reorder in zip(self.written.kernels, self.written.reorder):
-            setattr(module, kernel, Kernel(getattr(module, kernel), reorder=reorder))
-        module.call = Kernel(module.call)  # type: ignore[attr-defined]
-        self.runner = Kernel(module.run)
+        self.module = source_module("steps", word, self.written.text)
+        self.path = str(self.module.__file__)
+        self.kernels = [
+            Kernel(getattr(self.module, name), reorder=reorder)
+            for name, reorder in zip(self.written.kernels, self.written.reorder)
+        ]
 
     def _bind(self, capture: Capture) -> None:
         """Addresses for everything the step touches."""
         arena = np.empty(self.plan.arena_bytes + 64, np.uint8)
         start = -arena.__array_interface__["data"][0] % 64
         self.arena = arena[start:]
-        arrays, self.moving = [], []
-        for slot, (buffer, offset) in enumerate(self.written.slots):
-            memory = self._memory(buffer)
-            arrays.append(memory[offset:])
-            if buffer.kind == "argument":
-                self.moving.append((slot, buffer.source, offset * buffer.dtype.itemsize, offset))
         threads = self.plan.threads
         self.flags = np.zeros(1, np.int64)
-        self.scratch = [np.empty(self.written.scratch + 16, np.float32) for _ in range(threads)]
+        scratch = [np.empty(self.written.scratch + 16, np.float32) for _ in range(threads)]
         self.sync = np.zeros(2 * len(self.plan.phases) + 2, np.int64)
         self.epoch = 0
-        self.arrays = arrays
-        self.table: Any = table_of(arrays) if compiling() else arrays
-        self.inputs = [None] * (1 + max((m[1] for m in self.moving), default=-1))
+        self.frames: list[list[Array]] = []
+        self.moving: list[tuple[int, int, int, list[Array], int]] = []
+        at = 0
+        for given in self.written.frames:
+            frame: list[Array] = []
+            for i, (what, offset) in enumerate(given):
+                if what == "scratch":
+                    frame += scratch
+                    continue
+                memory = {"numbers": self.numbers, "flags": self.flags}.get(what)
+                if memory is None:
+                    if what.kind == "argument":
+                        size = what.dtype.itemsize
+                        self.moving.append((2 * (at + i), what.source, offset * size, frame, i))
+                    memory = self._memory(what)
+                frame.append(memory[offset:])
+            self.frames.append(frame)
+            at += len(frame)
+        if compiling():
+            self.table = table_of([a for frame in self.frames for a in frame])
+            kinds = ["int64"] * 4
+            self.functions = np.array([k.address(*kinds) for k in self.kernels], np.int64)
+        else:
+            starts = self.written.program[:, 3]
+            self.table = dict(zip(starts.tolist(), self.frames))
+            self.functions = [k.py for k in self.kernels]
         self.result_arrays = [_ndarray(v, self._memory(v.buffer))
                               if v.buffer.kind != "argument" else v for v in self.results]
         self.draws = [(d, a, k, _ndarray(v)) for d, a, k, v in capture.draws]
@@ -219,30 +239,27 @@ class Program:
                 held.append((t, a if a.flags.c_contiguous else np.ascontiguousarray(a)))
         self.held = held
         if isinstance(self.table, np.ndarray):
-            for slot, position, offset, _ in self.moving:
+            for slot, position, offset, _, _ in self.moving:
                 address = held[position][1].__array_interface__["data"][0]
-                self.table[2 * slot] = address + offset
+                self.table[slot] = address + offset
         else:
-            for slot, position, _, offset in self.moving:
-                self.table[slot] = held[position][1].reshape(-1)[offset:]
+            for _, position, offset, frame, i in self.moving:
+                array = held[position][1].reshape(-1)
+                frame[i] = array[offset // array.itemsize :]
 
     def _run(self) -> None:
         self.epoch += 1
         w = self.written
-        common = (self.epoch, w.program, w.phases, w.arguments, self.table, self.numbers)
+        common = (self.epoch, w.program, w.phases, self.functions, self.table, self.sync)
         crew.open_phases(self.sync, w.phases, self.epoch)
-        run = self.runner.compiled if compiling() else self.runner.py
         if self.helpers is not None:
-            self.helpers.start(
-                run, lambda me: (me, *common, self.scratch[me], self.flags, self.sync)
-            )
-        run(0, *common, self.scratch[0], self.flags, self.sync)
+            self.helpers.start(crew.run, lambda me: (me, *common))
+        crew.run(0, *common)
 
     # -- looking inside -----------------------------------------------------------------------------
 
     def report(self, repeat: int) -> list[dict[str, Any]]:
         """Seconds of every work, alone on this thread (medians)."""
-        call = self.module.call if compiling() else self.module.call.py
         w, rows = self.written, []
         i = 0
         for p, phase in enumerate(self.plan.phases):
@@ -251,8 +268,7 @@ class Program:
                 times = []
                 for _ in range(repeat):
                     began = time.perf_counter()
-                    call(number, 0, units, at, w.arguments, self.table, self.numbers,
-                         self.scratch[0], self.flags)  # fmt: skip
+                    call_one(self.functions, number, units, self.table, at)
                     times.append(time.perf_counter() - began)
                 rows.append(
                     {"phase": p, "name": w.kernels[number], "seconds": sorted(times)[repeat // 2],
@@ -261,6 +277,12 @@ class Program:
                 )  # fmt: skip
                 i += 1
         return rows
+
+
+@kernel
+def call_one(functions, number, units, frames, at):
+    """All units of one work."""
+    places.invoke(functions, number, 0, units, frames, at, 0)
 
 
 _crews: dict[int, crew.Helpers] = {}

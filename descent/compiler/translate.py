@@ -25,7 +25,7 @@ from descent.ops.vectormath import FLOAT32
 __all__ = ["Translator"]
 
 _SINGLE = ("arithmetic", "activations", "rectifiers", "exponentials", "losses", "dropping",
-           "choices", "comparisons", "logic", "updates")  # fmt: skip
+           "choices", "comparisons", "logic", "updates", "trigonometry", "rounding")  # fmt: skip
 _KNOWN = {special.erf_scalar: "erf"}
 
 

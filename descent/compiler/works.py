@@ -267,7 +267,7 @@ class Works:
                 f"{y.strides[1]}, 0, {m}, 0, {panels}, {mode}, {bias}b)",
             ]
             accesses = [access(v, b, v is y) for v in (a, c, y)]
-            return [Work("batched_product", body, arguments, b, accesses, cost,
+            return [Work("batched_product", body, arguments, b, accesses, cost, parameters=names,
                          scratch=panels_size(k, n), imports=imports)]  # fmt: skip
         a_row, a_col = a.strides[1:]
         if m == 1:
@@ -285,7 +285,8 @@ class Works:
             if node.bias is not None:
                 accesses.append(access(node.bias, 1, False, True))
             arguments[1] = packed
-            work = Work("product", body, arguments, m, accesses, cost, imports=imports)
+            work = Work("product", body, arguments, m, accesses, cost, parameters=names,
+                        imports=imports)  # fmt: skip
             work.title = f"{m}×{k} · {k}×{n}  {node.origin}"
             return [*first, work]
         chunk = max(1, min(panels, CHUNK // max(k * WIDTH, 1)))
@@ -300,7 +301,7 @@ class Works:
             f"0, last - first, {mode}, {bias if bias == 'y' else 'bias[left:]'})",
         ]
         accesses = [access(v, 1, v is y, True) for v in arguments]
-        work = Work("product_by_columns", body, arguments, panels, accesses, cost,
+        work = Work("product_by_columns", body, arguments, panels, accesses, cost, parameters=names,
                     scratch=chunk * k * WIDTH, imports=imports)  # fmt: skip
         work.title = f"{m}×{k} · {k}×{n}  {node.origin}"
         return [work]
@@ -314,7 +315,8 @@ class Works:
         self.packed[key] = packed
         body = [f"pack(c, {c.strides[1]}, {c.strides[2]}, {k}, {n}, y, lo, hi)"]
         accesses = [access(c, 1, False, True), access(packed, panels, True)]
-        work = Work("pack", body, [c, packed], panels, accesses, k * n // 4, imports=imports)
+        work = Work("pack", body, [c, packed], panels, accesses, k * n // 4, imports=imports,
+                    parameters=["c", "y"])  # fmt: skip
         work.hoistable = True
         return packed, [work]
 
@@ -349,7 +351,7 @@ class Works:
         arguments = [a, c, y, *([node.bias] if node.bias is not None else [])]
         accesses = [access(v, 1, v is y, True) for v in arguments]
         return [Work("plain_product", body, arguments, b * m, accesses, 2 * b * m * n * k,
-                     reorder=True)]  # fmt: skip
+                     parameters=["a", "c", "y", "bias"][: len(arguments)], reorder=True)]  # fmt: skip
 
     # -- declared loops ------------------------------------------------------------------------------
 
@@ -406,7 +408,7 @@ class Works:
         accesses = [access(node.table, 1, False, True), access(node.places, rows, False),
                     access(node.target, rows, True)]
         return [Work("gather", body, [node.table, node.places, node.target], rows, accesses,
-                     node.target.size)]  # fmt: skip
+                     node.target.size, parameters=["a", "places", "y"])]  # fmt: skip
 
     def _check(self, node: Check) -> list[Work]:
         body = [
@@ -434,7 +436,8 @@ class Works:
         accesses = [access(node.rows, 1, False, True), access(node.places, 1, False, True),
                     access(node.target, 1, True, True)]
         return [Work("scatter_add", [*zero, *lines], [node.rows, node.places, node.target], width,
-                     accesses, node.target.size + 2 * node.rows.size)]  # fmt: skip
+                     accesses, node.target.size + 2 * node.rows.size,
+                     parameters=["a", "places", "y"])]  # fmt: skip
 
     # -- optimisers --------------------------------------------------------------------------------
 

@@ -50,7 +50,8 @@ def _kernel_cache() -> str:
 
     digest = hashlib.sha256()
     ours = Path(__file__).parent
-    others = [*(ours.parent / "ops").rglob("*.py"), ours.parent / "compiler" / "crew.py"]
+    others = [*(ours.parent / "ops").rglob("*.py")]
+    others += [ours.parent / "compiler" / name for name in ("crew.py", "program.py")]
     for path in sorted([*ours.glob("*.py"), *others]):
         digest.update(path.read_bytes())
     versions = (numba.__version__, numpy.__version__, platform.python_version())
@@ -89,7 +90,7 @@ def _with_compiled_globals(fn: Callable[..., Any], **extra: Any) -> Callable[...
     for name in fn.__code__.co_names:
         value = names.get(name)
         if isinstance(value, Kernel):
-            names[name] = value.compiled
+            names[name] = value.compiled if value.apart is None else value.stand_in
         elif isinstance(value, types.FunctionType) and value.__module__.startswith(_OURS):
             names[name] = _compiled_helper(value)
     names.update(extra)
@@ -125,14 +126,23 @@ class Kernel:
         parallel: whether `prange` loops are divided over threads in the compiled form.
         reorder: whether sums may be added up in another order (vector lanes) and products fused
             into sums; NaN and infinity keep their meaning.
+        apart: for a large kernel that many others call: the kinds of its arguments, "f" for a
+            flat float32 array and "i" for an integer. It is compiled once, and the others call it
+            where it lies instead of taking a copy into their own compilation.
     """
 
     def __init__(
-        self, fn: Callable[..., Any], *, parallel: bool = False, reorder: bool = False
+        self,
+        fn: Callable[..., Any],
+        *,
+        parallel: bool = False,
+        reorder: bool = False,
+        apart: str | None = None,
     ) -> None:
         self.py = fn
         self.parallel = parallel
         self.reorder = reorder
+        self.apart = apart
         functools.update_wrapper(self, fn)
 
     @functools.cached_property
@@ -140,6 +150,8 @@ class Kernel:
         """The Numba dispatcher (made on first use; compiles per argument types)."""
         import numba
 
+        if self.apart is not None:  # Python's calls too: a thin wrapper around the one compilation
+            return self._by_symbol()
         fn = _with_compiled_globals(self.py, prange=numba.prange)
         return _in_our_cache(
             lambda cache: numba.njit(
@@ -152,6 +164,49 @@ class Kernel:
             )
         )
 
+    @functools.cached_property
+    def inside(self) -> Kernel:
+        """The same kernel, to be copied into its caller."""
+        return Kernel(self.py, parallel=self.parallel, reorder=self.reorder)
+
+    @functools.cached_property
+    def stand_in(self) -> Callable[..., Any]:
+        """What other kernels call in place of one that stays apart."""
+        from descent.kernel.emit_apart import stand_in
+
+        return stand_in(self)
+
+    def _by_symbol(self) -> Callable[..., Any]:
+        from descent.caching import source_module
+
+        letters = ", ".join(f"a{i}" for i in range(len(self.apart or "")))
+        module, name = self.py.__module__, self.py.__name__
+        text = (
+            f'"""{module}.{name}, for calls from Python."""\n\n'
+            f"from {module} import {name} as kernel\n\n\n"
+            f"def {name}({letters}):\n    kernel({letters})\n"
+        )
+        written = source_module("apart", f"python_{name}", text)
+        return Kernel(getattr(written, name)).compiled
+
+    def address(self, *types: str) -> int:
+        """Where the compiled form for these (Numba) scalar types lies, for calls from C or by
+        `places.invoke`."""
+        import numba
+
+        fn = _with_compiled_globals(self.py)
+        flags: Any = {"reassoc", "contract", "nsz"} if self.reorder else False
+        compiled = _in_our_cache(
+            lambda cache: numba.njit(
+                fn, cache=cache, nogil=True, fastmath=flags, error_model="numpy",
+                no_cpython_wrapper=True,
+            )
+        )  # fmt: skip
+        compiled.compile(tuple(getattr(numba.types, t) for t in types))
+        found = next(iter(compiled.overloads.values()))
+        self._addressed = compiled  # the code lives as long as this
+        return found.library.get_pointer_to_function(found.fndesc.llvm_cfunc_wrapper_name)
+
     def __call__(self, *args: Any) -> Any:
         return self.compiled(*args) if compiling() else self.py(*args)
 
@@ -163,13 +218,9 @@ class Kernel:
         return f"<kernel {self.py.__name__}{inspect.signature(self.py)}>"
 
 
-def kernel(
-    fn: Callable[..., Any] | None = None, *, parallel: bool = False, reorder: bool = False
-) -> Any:
-    """Decorator: make `fn` a `Kernel`."""
-    if fn is None:
-        return lambda f: Kernel(f, parallel=parallel, reorder=reorder)
-    return Kernel(fn, parallel=parallel, reorder=reorder)
+def kernel(fn: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """Decorator: make `fn` a `Kernel` (with its options)."""
+    return Kernel(fn, **options) if fn is not None else lambda f: Kernel(f, **options)
 
 
 def vectorized(fn: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""`places`, compiled: an array structure over an address read from the table."""
+"""`places`, compiled: an array structure over an address; a call through one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from descent.kernel.emit import compiles_to, flat, integers
 
 __all__ = ["register"]
 
+I64 = ir.IntType(64)
+PAIR = 16  # bytes of an (address, size) pair
+UNKNOWN = 1 << 40  # the size of an array that came as an address alone
 _KINDS = {
     places.float32: types.float32, places.float64: types.float64, places.int64: types.int64,
     places.int32: types.int32, places.uint8: types.uint8, places.boolean: types.boolean,
@@ -20,28 +23,55 @@ _KINDS = {
 def register() -> None:
     """Make Numba know the functions of `places` (called once)."""
     for function, dtype in _KINDS.items():
-        compiles_to(function)(_array_of(dtype))
+        compiles_to(function)(_slot_of(dtype))
+    compiles_to(places.floats)(_floats)
+    compiles_to(places.invoke)(_invoke)
 
 
-def _array_of(dtype):
+def _array_at(e, kind, address, size):
+    """The LLVM value of a flat array over an address."""
+    data_type = e.context.get_data_type(kind.dtype)
+    array = make_array(kind)(e.context, e.builder)
+    step = I64(e.context.get_abi_sizeof(data_type))
+    data = e.builder.inttoptr(address, data_type.as_pointer())
+    populate_array(array, data=data, shape=[size], strides=[step], itemsize=step, meminfo=None)
+    return array._getvalue()
+
+
+def _slot_of(dtype):
     kind = types.Array(dtype, 1, "C")
 
     def define(_, table, slot):
         def emit(e, table, slot):
             b = e.builder
-            first = b.mul(e.index(1, slot), ir.Constant(ir.IntType(64), 2))
-            address = b.load(e.element(0, table, first))
-            size = b.load(e.element(0, table, b.add(first, ir.Constant(ir.IntType(64), 1))))
-            array = make_array(kind)(e.context, b)
-            data = b.inttoptr(address, e.context.get_data_type(dtype).as_pointer())
-            itemsize = e.context.get_abi_sizeof(e.context.get_data_type(dtype))
-            step = ir.Constant(ir.IntType(64), itemsize)
-            populate_array(
-                array, data=data, shape=[size], strides=[step], itemsize=step, meminfo=None
-            )
-            return array._getvalue()
+            pairs = b.inttoptr(e.index(0, table), I64.as_pointer())
+            first = b.mul(e.index(1, slot), I64(2))
+            address = b.load(b.gep(pairs, [first]))
+            size = b.load(b.gep(pairs, [b.add(first, I64(1))]))
+            return _array_at(e, kind, address, size)
 
-        ours = flat(table, types.int64) and integers(slot)
-        return (kind(table, slot), emit) if ours else None
+        return (kind(table, slot), emit) if integers(table, slot) else None
 
     return define
+
+
+def _floats(_, address):
+    kind = types.Array(types.float32, 1, "C")
+
+    def emit(e, address):
+        return _array_at(e, kind, e.index(0, address), I64(UNKNOWN))
+
+    return (kind(address), emit) if integers(address) else None
+
+
+def _invoke(_, functions, k, lo, hi, frames, at, me):
+    def emit(e, functions, k, lo, hi, frames, at, me):
+        b = e.builder
+        address = b.load(e.element(0, functions, e.index(1, k)))
+        kind = ir.FunctionType(ir.VoidType(), [I64] * 4)
+        target = b.inttoptr(address, kind.as_pointer())
+        start = b.ptrtoint(e.element(4, frames, b.mul(e.index(5, at), I64(2))), I64)
+        b.call(target, [e.index(2, lo), e.index(3, hi), start, e.index(6, me)])
+
+    ours = flat(functions, types.int64) and flat(frames, types.int64) and integers(k, lo, hi, at, me)
+    return (types.void(functions, k, lo, hi, frames, at, me), emit) if ours else None

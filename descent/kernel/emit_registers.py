@@ -52,6 +52,7 @@ def register() -> None:
     compiles_to(registers.add)(_add)
     compiles_to(registers.add_row)(_add_row)
     compiles_to(registers.write)(_write)
+    compiles_to(registers.expect)(_expect)
 
 
 def _shape(_, rows, vectors):
@@ -87,21 +88,42 @@ def _steps(e: Emitter, start: Any, step: Any, count: int) -> list[Any]:
     return found
 
 
-def _outer(_, block, a, i, row, rows, b, j):
-    def emit(e, block, a, i, row, rows, b, j):
+def _apart(e: Emitter, start: Any, step: Any, count: int) -> list[Any]:
+    """The same, no place made from the one before it: a chain of `count` additions would take as
+    long as the block's products. Four by four: one sum each, and 0 to 3 steps as an index."""
+    steps = [_hidden(e, e.builder.mul(step, ir.IntType(64)(r))) for r in range(1, min(count, 4))]
+    found = []
+    for r in range(0, count, 4):
+        first = _hidden(e, e.builder.add(start, e.builder.mul(step, ir.IntType(64)(r))))
+        found += [first, *(e.builder.add(first, s) for s in steps)]
+    return found[:count]
+
+
+def _hidden(e: Emitter, n: Any) -> Any:
+    """n, made by code that LLVM can move but not look into."""
+    nothing = ir.InlineAsm(ir.FunctionType(n.type, [n.type]), "", "=r,0")
+    return e.builder.call(nothing, [n], attrs=("nounwind", "readnone"))
+
+
+def _in_order(e: Emitter) -> None:
+    """No read from memory may move across this place: LLVM would read all of a column first, and
+    has no registers left for that."""
+    order = ir.InlineAsm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", side_effect=True)
+    e.builder.call(order, [])
+
+
+def _outer(_, block, a, i, row, b, j):
+    def emit(e, block, a, i, row, b, j):
         kind = vector_of(types.float32)
-        i, row, rows, j = (e.index(n, v) for n, v in ((2, i), (3, row), (4, rows), (6, j)))
-        last = e.builder.sub(rows, ir.IntType(64)(1))
-        places = [i]
-        for r in range(1, block_type.shape.rows):
-            r = ir.IntType(64)(r)
-            r = e.builder.select(e.builder.icmp_signed("<", r, last), r, last)
-            places.append(e.builder.add(i, e.builder.mul(r, row)))
-        starts = _steps(e, j, ir.IntType(64)(N), block_type.shape.vectors)
-        right = [e.builder.load(e.element(5, b, at, kind), align=4) for at in starts]
-        left = [splatted(e, e.builder.load(e.element(1, a, at), align=4)) for at in places]
+        places = _apart(e, e.index(2, i), e.index(3, row), block_type.shape.rows)
+        starts = _steps(e, e.index(5, j), ir.IntType(64)(N), block_type.shape.vectors)
+        right = [e.builder.load(e.element(4, b, at, kind), align=4) for at in starts]
+        left = {}
 
         def change(r, v, total):
+            if r not in left:
+                left[r] = splatted(e, e.builder.load(e.element(1, a, places[r]), align=4))
+                _in_order(e)
             return e.intrinsic("llvm.fmuladd.v16f32", kind, left[r], right[v], total)
 
         return _each(e, block, change)
@@ -109,7 +131,7 @@ def _outer(_, block, a, i, row, rows, b, j):
     block_type = block
     ours = isinstance(block, Block) and flat(a, types.float32) and flat(b, types.float32)
     return (
-        (block(block, a, i, row, rows, b, j), emit) if ours and integers(i, row, rows, j) else None
+        (block(block, a, i, row, b, j), emit) if ours and integers(i, row, j) else None
     )
 
 
@@ -119,11 +141,11 @@ def _masks(e: Emitter, n: Any, vectors: int) -> list[Any]:
     return [first_lanes(e, at) for at in starts]
 
 
-def _row_masks(e: Emitter, rows: Any, masks: list[Any], count: int) -> list[list[Any]]:
-    """The same for each row of a block; rows from `rows` on have no lanes at all."""
+def _row_masks(e: Emitter, skip: Any, masks: list[Any], count: int) -> list[list[Any]]:
+    """The same for each row of a block; rows before `skip` have no lanes at all."""
     found = []
     for r in range(count):
-        here = e.builder.icmp_signed("<", ir.IntType(64)(r), rows)
+        here = e.builder.icmp_signed(">=", ir.IntType(64)(r), skip)
         none = ir.Constant(masks[0].type, None)
         found.append([e.builder.select(here, mask, none) for mask in masks])
     return found
@@ -135,11 +157,11 @@ def _read(e: Emitter, place: Any, mask: Any) -> Any:
     return e.intrinsic("llvm.masked.load.v16f32.p0", kind, place, align, mask, nothing)
 
 
-def _add(_, block, y, i, row, rows, n):
-    def emit(e, block, y, i, row, rows, n):
+def _add(_, block, y, i, row, skip, n):
+    def emit(e, block, y, i, row, skip, n):
         shape = block_type.shape
         masks = _masks(e, e.index(5, n), shape.vectors)
-        masks = _row_masks(e, e.index(4, rows), masks, shape.rows)
+        masks = _row_masks(e, e.index(4, skip), masks, shape.rows)
         starts = _steps(e, e.index(2, i), e.index(3, row), shape.rows)
 
         def change(r, v, total):
@@ -149,8 +171,8 @@ def _add(_, block, y, i, row, rows, n):
         return _each(e, block, change)
 
     block_type = block
-    ours = isinstance(block, Block) and flat(y, types.float32) and integers(i, row, rows, n)
-    return (block(block, y, i, row, rows, n), emit) if ours else None
+    ours = isinstance(block, Block) and flat(y, types.float32) and integers(i, row, skip, n)
+    return (block(block, y, i, row, skip, n), emit) if ours else None
 
 
 def _add_row(_, block, x, i, n):
@@ -166,11 +188,11 @@ def _add_row(_, block, x, i, n):
     return (block(block, x, i, n), emit) if ours else None
 
 
-def _write(_, block, y, i, row, rows, n):
-    def emit(e, block, y, i, row, rows, n):
+def _write(_, block, y, i, row, skip, n):
+    def emit(e, block, y, i, row, skip, n):
         shape = block_type.shape
         masks = _masks(e, e.index(5, n), shape.vectors)
-        masks = _row_masks(e, e.index(4, rows), masks, shape.rows)
+        masks = _row_masks(e, e.index(4, skip), masks, shape.rows)
         starts = _steps(e, e.index(2, i), e.index(3, row), shape.rows)
 
         def change(r, v, total):
@@ -183,8 +205,22 @@ def _write(_, block, y, i, row, rows, n):
         _each(e, block, change)
 
     block_type = block
-    ours = isinstance(block, Block) and flat(y, types.float32) and integers(i, row, rows, n)
-    return (types.void(block, y, i, row, rows, n), emit) if ours else None
+    ours = isinstance(block, Block) and flat(y, types.float32) and integers(i, row, skip, n)
+    return (types.void(block, y, i, row, skip, n), emit) if ours else None
+
+
+def _expect(_, of, y, i, row):
+    def emit(e, of, y, i, row):
+        word = ir.IntType(32)
+        for start in _steps(e, e.index(2, i), e.index(3, row), shape.rows):
+            for v in range(shape.vectors):
+                place = e.element(1, y, e.builder.add(start, ir.IntType(64)(v * N)))
+                flags = (word(1), word(3), word(1))  # to be written, keep near, data
+                e.intrinsic("llvm.prefetch.p0", ir.VoidType(), place, *flags)
+
+    shape = of
+    ours = isinstance(of, ShapeType) and flat(y, types.float32) and integers(i, row)
+    return (types.void(of, y, i, row), emit) if ours else None
 
 
 FLOATS_VECTOR = vector_of(FLOATS.dtype)

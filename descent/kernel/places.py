@@ -2,9 +2,12 @@
 
     x = places.float32(table, 3)
 
-Compiled, `table` is a 1-D int64 array of (address, size) pairs, one per slot, and the result is the
-flat array that lies there; as written, `table` is a list of arrays. Whoever fills the table keeps
-the arrays alive and says their dtypes right: nothing is checked.
+Compiled, `table` is the address of (address, size) pairs, one per slot, and the result is the flat
+array that lies there; as written, `table` is a list of arrays. Whoever fills the table keeps the
+arrays alive and says their dtypes right: nothing is checked.
+
+`invoke(functions, k, …)` calls the k-th of many compiled functions by its address, so that the
+caller need not be compiled anew for other functions.
 """
 
 from __future__ import annotations
@@ -14,7 +17,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["boolean", "float32", "float64", "int32", "int64", "table_of", "uint8"]
+__all__ = [
+    "boolean", "float32", "float64", "floats", "int32", "int64", "invoke", "table_of", "uint8",
+]  # fmt: skip
 
 
 def float32(table: Any, slot: int) -> np.ndarray:
@@ -45,6 +50,16 @@ def uint8(table: Any, slot: int) -> np.ndarray:
 def boolean(table: Any, slot: int) -> np.ndarray:
     """The bool array of this slot."""
     return table[slot]
+
+
+def floats(address: Any) -> np.ndarray:
+    """The float32 array at an address (its size is not known, nor checked)."""
+    return address
+
+
+def invoke(functions: Any, k: int, lo: int, hi: int, frames: Any, at: int, me: int) -> None:
+    """Call function k with (lo, hi, frame, me); its frame begins at pair number `at` of frames."""
+    functions[k](lo, hi, frames[at], me)
 
 
 def table_of(arrays: Sequence[np.ndarray]) -> np.ndarray:

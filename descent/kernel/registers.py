@@ -15,7 +15,7 @@ import numpy as np
 
 from descent.kernel.lanes import COUNT
 
-__all__ = ["Shape", "add", "add_row", "outer", "shape", "write", "zeros"]
+__all__ = ["Shape", "add", "add_row", "expect", "outer", "shape", "write", "zeros"]
 
 Array = np.ndarray
 
@@ -37,20 +37,17 @@ def zeros(of: Shape) -> Array:
     return np.zeros((of.rows, of.vectors * COUNT), np.float32)
 
 
-def outer(block: Array, a: Array, i: int, row: int, rows: int, b: Array, j: int) -> Array:
-    """block[r, c] + a[i + r·row] · b[j + c], each fused where the processor can.
-
-    A block may have more rows than there are: beyond `rows`, the last one is read again.
-    """
-    column = a[i + np.minimum(np.arange(len(block)), rows - 1) * row]
-    product = column.astype(np.float64)[:, None] * _inside(b, j, block.shape[1])
-    return (block + product).astype(np.float32)
+def outer(block: Array, a: Array, i: int, row: int, b: Array, j: int) -> Array:
+    """block[r, c] + a[i + r·row] · b[j + c], each fused where the processor can."""
+    column = a[i + np.arange(len(block)) * row].astype(np.float64)
+    return (block + column[:, None] * _inside(b, j, block.shape[1])).astype(np.float32)
 
 
-def add(block: Array, y: Array, i: int, row: int, rows: int, n: int) -> Array:
-    """block[r, c] + y[i + r·row + c] for the first rows and n columns; no other y is read."""
+def add(block: Array, y: Array, i: int, row: int, skip: int, n: int) -> Array:
+    """block[r, c] + y[i + r·row + c] for rows from `skip` on and the first n columns; no other y
+    is read."""
     sums = block.copy()
-    for r in range(rows):
+    for r in range(skip, len(block)):
         sums[r, :n] += _inside(y, i + r * row, n)
     return sums
 
@@ -62,10 +59,15 @@ def add_row(block: Array, x: Array, i: int, n: int) -> Array:
     return sums
 
 
-def write(block: Array, y: Array, i: int, row: int, rows: int, n: int) -> None:
-    """y[i + r·row + c] = block[r, c] for the first rows and n columns; no other y is written."""
-    for r in range(rows):
+def write(block: Array, y: Array, i: int, row: int, skip: int, n: int) -> None:
+    """y[i + r·row + c] = block[r, c] for rows from `skip` on and the first n columns; no other y
+    is written."""
+    for r in range(skip, len(block)):
         _inside(y, i + r * row, n)[:] = block[r, :n]
+
+
+def expect(of: Shape, y: Array, i: int, row: int) -> None:
+    """Ask for y[i + r·row + c] from memory ahead of its use; nothing to do as written."""
 
 
 def _inside(x: Array, i: int, n: int) -> Array:

@@ -14,6 +14,8 @@ matrix multiplication", ACM TOMS 34(3), 2008.
 
 from __future__ import annotations
 
+import numpy as np
+
 from descent.kernel import kernel, lanes, processor, registers
 
 __all__ = ["ADD", "BIAS", "PLAIN", "WIDTH", "pack", "panels_size", "product"]
@@ -23,8 +25,8 @@ TALL, MIDDLE, LOW, VECTORS = {16: (14, 8, 4, 2), 8: (6, 4, 2, 1), 4: (2, 2, 1, 1
     processor.vector_floats()
 ]
 WIDTH = lanes.COUNT * VECTORS
-DEPTH = 384  # terms of a sum taken at a time: a panel of 48 kB
-BLOCK = TALL * 24  # rows whose a (at most 0.5 MB) stays in the second cache meanwhile
+DEPTH = 384
+BLOCK = WIDTH * 10
 
 PLAIN, BIAS, ADD = 0, 1, 2  # what becomes of a · b: y = a·b, y = a·b + bias, y += a·b
 
@@ -61,16 +63,56 @@ def pack(b, row, col, k, n, panels, first, last):
 
 
 @kernel
-def tile(of, a, i, row, col, rows, panels, j, k, y, at, y_row, columns, mode, bias, bias_at):
+def tile(of, a, i, row, col, panels, j, k, y, at, y_row, skip, columns, mode, bias, bias_at):
     """One tile of y: its sums begin, run over k and end in registers."""
+    registers.expect(of, y, at, y_row)
     block = registers.zeros(of)
     for p in range(k):
-        block = registers.outer(block, a, i + p * col, row, rows, panels, j + p * WIDTH)
+        block = registers.outer(block, a, i + p * col, row, panels, j + p * WIDTH)
     if mode == BIAS:
         block = registers.add_row(block, bias, bias_at, columns)
     if mode == ADD:
-        block = registers.add(block, y, at, y_row, rows, columns)
-    registers.write(block, y, at, y_row, rows, columns)
+        block = registers.add(block, y, at, y_row, skip, columns)
+    registers.write(block, y, at, y_row, skip, columns)
+
+
+@kernel
+def column_of_tiles(a, row, col, panels, j, k, y, y_row, left, top, bottom, columns, mode, bias):
+    """y in rows top … bottom - 1 of one panel.
+
+    The last tile ends with the last row, so that it reads rows there are; those that the tile
+    before has done it leaves alone (`skip`).
+    """
+    i = top
+    while i < bottom:
+        rest = bottom - i
+        if bottom >= TALL and rest > MIDDLE + LOW:
+            first = min(i, bottom - TALL)
+            tile(
+                registers.shape(TALL, VECTORS), a, first * row, row, col, panels, j, k,
+                y, first * y_row + left, y_row, i - first, columns, mode, bias, left,
+            )  # fmt: skip
+            i = first + TALL
+        elif bottom >= MIDDLE and rest > LOW:
+            first = min(i, bottom - MIDDLE)
+            tile(
+                registers.shape(MIDDLE, VECTORS), a, first * row, row, col, panels, j, k,
+                y, first * y_row + left, y_row, i - first, columns, mode, bias, left,
+            )  # fmt: skip
+            i = first + MIDDLE
+        elif bottom >= LOW:
+            first = min(i, bottom - LOW)
+            tile(
+                registers.shape(LOW, VECTORS), a, first * row, row, col, panels, j, k,
+                y, first * y_row + left, y_row, i - first, columns, mode, bias, left,
+            )  # fmt: skip
+            i = first + LOW
+        else:
+            tile(
+                registers.shape(1, VECTORS), a, i * row, row, col, panels, j, k,
+                y, i * y_row + left, y_row, 0, columns, mode, bias, left,
+            )  # fmt: skip
+            i += 1
 
 
 @kernel
@@ -82,39 +124,18 @@ def product(
     mode PLAIN as said, BIAS with bias[j] added, ADD added to what y holds. `bias` is read in mode
     BIAS alone; any float32 array will do otherwise.
     """
-    tall = registers.shape(TALL, VECTORS)
-    middle = registers.shape(MIDDLE, VECTORS)
-    low = registers.shape(LOW, VECTORS)
+    near = np.empty(min(DEPTH, k) * BLOCK, np.float32)
     for p in range(0, max(k, 1), DEPTH):
         depth = min(DEPTH, k - p)
         if p > 0:
             mode = ADD
         for top in range(rows_from, rows_to, BLOCK):
             bottom = min(top + BLOCK, rows_to)
+            pack(a[top * row + p * col :], col, row, depth, bottom - top, near, 0, (bottom-top+WIDTH-1)//WIDTH)
             for panel in range(panels_from, panels_to):
                 left = panel * WIDTH
-                columns = min(WIDTH, n - left)
-                j = left * k + p * WIDTH
-                i = top
-                while i < bottom:
-                    rest = bottom - i
-                    start, at = i * row + p * col, i * y_row + left
-                    if rest > MIDDLE + LOW:
-                        rows = min(rest, TALL)
-                        tile(
-                            tall, a, start, row, col, rows, panels, j, depth,
-                            y, at, y_row, columns, mode, bias, left,
-                        )  # fmt: skip
-                    elif rest > LOW:
-                        rows = min(rest, MIDDLE)
-                        tile(
-                            middle, a, start, row, col, rows, panels, j, depth,
-                            y, at, y_row, columns, mode, bias, left,
-                        )  # fmt: skip
-                    else:
-                        rows = rest
-                        tile(
-                            low, a, start, row, col, rows, panels, j, depth,
-                            y, at, y_row, columns, mode, bias, left,
-                        )  # fmt: skip
-                    i += rows
+                for group in range(top, bottom, WIDTH):
+                    column_of_tiles(
+                        near[(group-top)*depth:], 1, WIDTH, panels, left * k + p * WIDTH, depth,
+                        y[group * y_row:], y_row, left, 0, min(WIDTH, bottom - group), min(WIDTH, n - left), mode, bias,
+                    )  # fmt: skip
