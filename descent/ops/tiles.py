@@ -25,8 +25,8 @@ TALL, MIDDLE, LOW, VECTORS = {16: (14, 8, 4, 2), 8: (6, 4, 2, 1), 4: (2, 2, 1, 1
     processor.vector_floats()
 ]
 WIDTH = lanes.COUNT * VECTORS
-DEPTH = 384
-BLOCK = WIDTH * 10
+DEPTH = 768
+BLOCK = WIDTH * 5
 
 PLAIN, BIAS, ADD = 0, 1, 2  # what becomes of a · b: y = a·b, y = a·b + bias, y += a·b
 
@@ -36,7 +36,7 @@ def panels_size(k, n):
     return k * ((n + WIDTH - 1) // WIDTH * WIDTH)
 
 
-@kernel
+@kernel(apart="fiiiifii")  # many others call it: see Kernel.apart
 def pack(b, row, col, k, n, panels, first, last):
     """Write panels first … last - 1 of the matrix b[p·row + j·col]; missing columns are 0."""
     for panel in range(first, last):
@@ -115,7 +115,7 @@ def column_of_tiles(a, row, col, panels, j, k, y, y_row, left, top, bottom, colu
             i += 1
 
 
-@kernel
+@kernel(apart="fiifiifiiiiiif")  # many others call it: see Kernel.apart
 def product(
     a, row, col, panels, k, n, y, y_row, rows_from, rows_to, panels_from, panels_to, mode, bias
 ):
