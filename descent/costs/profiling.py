@@ -213,7 +213,7 @@ def _with_times(entries: list[Entry], times: list[list[float]]) -> tuple[Entry, 
     """The entries with the median of their times, one after the other."""
     usable = [t for t in times if len(t) == len(entries)]
     if not usable:
-        raise RuntimeError("the step did other ops every time: it can't be timed op by op")
+        raise CostError("the step did other ops every time: it can't be timed op by op")
     timed, begin = [], 0.0
     for e, seconds in zip(entries, np.median(np.array(usable), axis=0).tolist()):
         timed.append(replace(e, seconds=seconds, begin_s=begin))
