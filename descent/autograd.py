@@ -283,7 +283,12 @@ def _record(op: Any, ctx: Any, inputs: Sequence[Any], needs: list[bool], y: Any)
 def _remember_view(op: Any, x: Any, y: Any, meta: dict[str, Any]) -> None:
     if y.array.base is None and y.array is not x.array:
         return  # it owns its memory: a copy
-    if y.array is x.array or not y.array.size or np.may_share_memory(y.array, x.array):
+    if (
+        y.array is x.array
+        or y.array.base is x.array
+        or not y.array.size
+        or np.may_share_memory(y.array, x.array)
+    ):
         y.version = x.version
         y.base = x.base if x.base is not None else x
         y.view_of = (*x.view_of, (op, meta))

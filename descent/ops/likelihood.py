@@ -15,7 +15,7 @@ import numpy as np
 from descent.kernel import kernel, prange
 from descent.op import Rows, op
 from descent.ops.blocks import LARGE, large, over_rows
-from descent.ops.probability import row_max
+from descent.ops.probability import row_max, row_sum
 from descent.ops.vectormath import ZERO, exp32
 
 __all__ = ["cross_entropy", "nll"]
@@ -44,10 +44,12 @@ def _(x, target):
     e = x - row_max(x)
     right = e[np.arange(len(target)), target]
     np.exp(e, out=e)
-    total = np.einsum("rc->r", e)
+    total = row_sum(e)[:, 0]
     y = np.log(total)
     y -= right
-    y[target < 0] = 0
+    ignored = target < 0
+    if np.logical_or.reduce(ignored):
+        y[ignored] = 0
     return y, e, total
 
 
@@ -62,7 +64,9 @@ def cross_entropy_grad(target, e, total, dy, dx):
 
 @cross_entropy_grad.numpy
 def _(target, e, total, dy):
-    dy = np.where(target < 0, 0, dy)
+    ignored = target < 0
+    if np.logical_or.reduce(ignored):
+        dy = np.where(ignored, 0, dy)
     dx = e * (dy / total)[:, None]
     dx[np.arange(len(target)), target] -= dy
     return dx

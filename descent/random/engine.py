@@ -30,6 +30,7 @@ __all__ = [
 Shape = int | Sequence[int]
 
 _WORDS = 624
+_FEW = 10_000  # words up to which the raw stream is the faster one
 _DEFAULT_SEED = 67280421310721  # what PyTorch gives a new Generator
 
 # PyTorch's get_state(): the struct of the old Lua generator, and a float32 normal behind it.
@@ -100,6 +101,8 @@ class Generator:
         with self.lock:
             if self._numpy is None:
                 self._numpy = _numpy_stream(self._key, self._next)
+            if n < _FEW:  # the same words, without the preparations for many
+                return self._numpy.bit_generator.random_raw(n).astype(np.uint32)
             return self._numpy.integers(0, 1 << 32, size=n, dtype=np.uint32)
 
     def random64(self, n: int) -> np.ndarray:

@@ -96,6 +96,9 @@ def _view(input: Any, index: Any) -> Any:
 
 def _two_steps(input: Any, index: Any) -> tuple[Any, Any]:
     """The view that the basic parts of an index make, and the rest: arrays or None for none."""
+    if isinstance(index, TensorBase) and index.array.ndim and index.array.dtype == np.int64:
+        if input.array.ndim:  # the common case
+            return input, (index.array,)
     parts = [plain(i) for i in index] if isinstance(index, tuple) else [plain(index)]
     if not any(isinstance(p, np.ndarray) for p in parts):
         return _view(input, tuple(parts)), None

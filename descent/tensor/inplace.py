@@ -53,9 +53,10 @@ def _refuse_leaf(t: TensorBase, what: str) -> None:
 def _recording(t: TensorBase, y: TensorBase) -> bool:
     if not is_grad_enabled():
         return False
+    if t.base is None:
+        return t.requires_grad or y.requires_grad
     current_node(t)
-    owner = t.base if t.base is not None else t
-    return t.requires_grad or y.requires_grad or owner.requires_grad
+    return t.requires_grad or y.requires_grad or t.base.requires_grad
 
 
 def check_writable(t: TensorBase) -> None:

@@ -75,6 +75,8 @@ def randint_like(input: Any, *args: Any, dtype: Any = None, **options: Any) -> A
 
 def _bounds(args: tuple[Any, ...], options: dict[str, Any], names: Any) -> tuple[int, int, Any]:
     """low, high and size from positions and keywords; low may be left out."""
+    if len(args) == 3 and not options and type(args[2]) is tuple:
+        return int(args[0]), int(args[1]), sizes((args[2],))
     given = {n: options.pop(n) for n in names if n in options}
     free = [n for n in names if n not in given]
     if len(args) < len(free) and "low" in free:

@@ -37,6 +37,8 @@ def infer(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
     Raises:
         RuntimeError: when the elements do not fit.
     """
+    if -1 not in shape and prod(shape) == numel:
+        return shape
     if shape.count(-1) > 1:
         raise RuntimeError("only one dimension can be inferred")
     known = prod(n for n in shape if n != -1)

@@ -131,7 +131,7 @@ def _checked(ids: np.ndarray, classes: int, ignore_index: int) -> tuple[np.ndarr
     if not known(ids):
         capturing().check_range(ids, classes, ignore_index)
         return np.where(ids == ignore_index, -1, ids), (ids != ignore_index).sum()
-    if ids.min() >= 0 and ids.max() < classes and not 0 <= ignore_index < classes:
+    if not 0 <= ignore_index < classes and _largest(ids) < classes:
         return ids, ids.size  # the common case: nothing is ignored
     ignored = ids == ignore_index
     wrong = ids[~ignored & ((ids < 0) | (ids >= classes))]
@@ -141,6 +141,12 @@ def _checked(ids: np.ndarray, classes: int, ignore_index: int) -> tuple[np.ndarr
             f"(0 to {classes - 1}); ignore_index is {ignore_index}"
         )
     return np.where(ignored, -1, ids), ids.size - int(np.count_nonzero(ignored))
+
+
+def _largest(ids: np.ndarray) -> int:
+    """The largest class number; a negative one counts as very large (its bits read as unsigned)."""
+    unsigned = ids.view(np.dtype(f"u{ids.dtype.itemsize}")) if ids.dtype.kind == "i" else ids
+    return np.maximum.reduce(unsigned, axis=None)
 
 
 def _factors(ids: np.ndarray, classes: int, weight: Any, dtype: np.dtype) -> np.ndarray:
