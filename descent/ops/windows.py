@@ -12,10 +12,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from descent.kernel import prange
+from descent.kernel import compiling, prange
 from descent.op import movement, op
+from descent.ops.sliding import convolve, convolve_grad_w, convolve_grad_x, grid_of
 
 __all__ = ["average_pool", "conv", "max_pool", "pad_zeros"]
+
+WORTH = 500_000  # products from which compiled tiles are worth their compilation
+CHANNELS = 16  # input channels from which they fill the columns of a tile
 
 
 @movement
@@ -66,8 +70,19 @@ def columns(x: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 
 @conv.numpy
-def _(x, w, at):
+def conv_columns(x, w, at):
     return np.matmul(w.reshape(*w.shape[:2], -1), columns(x, at))
+
+
+def worth_sliding(x: np.ndarray, at: np.ndarray, others: int) -> bool:
+    """Whether there is enough work for compiled tiles: `others` sums for each number of x."""
+    return x.dtype == np.float32 and x.size * at.shape[1] * others >= WORTH and compiling()
+
+
+@conv.ladder.add("tuned", when=lambda x, w, at: worth_sliding(x, at, w.shape[1]))
+def _(x, w, at):
+    grid = grid_of(at, x.shape[3])
+    return conv_columns(x, w, at) if grid is None else convolve(x, w, grid)
 
 
 @conv.grad
@@ -84,7 +99,7 @@ def conv_grad_x(w, at, dy, dx):
 
 
 @conv_grad_x.numpy
-def _(w, at, dy, shape):
+def conv_grad_x_columns(w, at, dy, shape):
     g, o, i, n = w.shape
     d = np.matmul(w.reshape(g, o, i * n).swapaxes(1, 2), dy)  # [b, g, i k, s]
     d = d.reshape(*shape[:3], n, at.shape[0])
@@ -92,6 +107,14 @@ def _(w, at, dy, shape):
     for k in range(n):  # for one k, no two windows share a place
         dx[..., as_slice(at[:, k])] += d[..., k, :]
     return dx
+
+
+@conv_grad_x.add("tuned", when=lambda w, at, dy: worth_sliding(dy, at, w.shape[2]))
+def _(w, at, dy, shape):
+    grid = grid_of(at, shape[3])
+    if grid is None:
+        return conv_grad_x_columns(w, at, dy, shape)
+    return convolve_grad_x(w, dy, grid, shape[3])
 
 
 @conv.grad
@@ -108,8 +131,17 @@ def conv_grad_w(x, at, dy, dw):
 
 
 @conv_grad_w.numpy
-def _(x, at, dy, shape):
+def conv_grad_w_columns(x, at, dy, shape):
     return np.matmul(dy, columns(x, at).swapaxes(2, 3)).sum(0).reshape(shape)
+
+
+@conv_grad_w.add(
+    "tuned",
+    when=lambda x, at, dy: x.shape[2] >= CHANNELS and worth_sliding(x, at, dy.shape[2]),
+)
+def _(x, at, dy, shape):
+    grid = grid_of(at, x.shape[3])
+    return conv_grad_w_columns(x, at, dy, shape) if grid is None else convolve_grad_w(x, dy, grid)
 
 
 @op("n t, s k -> n s, n s", visible=2, out=[None, "int64"])

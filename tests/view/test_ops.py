@@ -11,7 +11,8 @@ from descent.view.errors import QuestionError
 from descent.view.ops import all_ops, show_op
 
 SHARED = {
-    "__init__", "blocks", "lanewise", "rowsums", "updates", "vectorangles", "vectorlogs", "vectormath",
+    "__init__", "blocks", "headwise", "lanewise", "rowsums", "rowwise", "sliding", "tiles",
+    "updates", "vectorangles", "vectorlogs", "vectormath",
 }  # fmt: skip
 
 
