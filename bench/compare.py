@@ -77,15 +77,18 @@ def compare(
     rounds: int = 9,
     steps: int = 1,
     bars: Iterable[Bar] = (),
+    rest_s: float = 0.0,
 ) -> Result:
     """Call each side once per round, after two rounds of warm-up; a side returns its loss.
 
-    `steps` is how many steps one call does: the result is per step.
+    `steps` is how many steps one call does: the result is per step. `rest_s` is a pause before
+    each call: threads of the side before (OpenMP's) go on spinning for a while and take a core.
     """
     times: dict[str, list[float]] = {name: [] for name in sides}
     losses: dict[str, float] = {}
     for i in range(rounds + 2):
         for name, step in sides.items():
+            time.sleep(rest_s)
             began = time.perf_counter()
             losses[name] = step()
             if i >= 2:

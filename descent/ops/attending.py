@@ -22,6 +22,7 @@ from descent.kernel import kernel, prange
 from descent.op import Lowering, Op, op
 from descent.ops.blocks import large, over_rows
 from descent.ops.probability import row_max
+from descent.ops.rowwise import largest
 from descent.ops.vectormath import ONE, ZERO, exp32
 from descent.threads import worth_sharing
 
@@ -84,9 +85,8 @@ def softmax_visible(p, limit):
     """Softmax over the first limit[i] entries of every p[b, i], the rest 0; in place, float32."""
     for b in range(p.shape[0]):
         for i in range(p.shape[1]):
-            n, m, total = limit[i], p[b, i, 0], ZERO
-            for j in range(1, n):
-                m = p[b, i, j] if p[b, i, j] > m else m
+            n, total = limit[i], ZERO
+            m = largest(p[b, i, :n])
             for j in range(n):
                 e = exp32(p[b, i, j] - m)
                 p[b, i, j] = e

@@ -11,7 +11,7 @@ import numpy as np
 from descent.kernel import Kernel, compiling
 from descent.threads import share, slabs
 
-__all__ = ["compiled_when_large", "in_blocks", "large", "masked", "over_rows"]
+__all__ = ["by_rows", "compiled_when_large", "in_blocks", "large", "masked", "over_rows"]
 
 LARGE = 32_768  # elements from which a compiled loop is worth its compilation
 BLOCK = 16_384  # elements: a few temporaries of float64 fit a 1 MiB second-level cache
@@ -75,6 +75,15 @@ def over_rows(part: Callable[[slice], object], n: int, least: int = 1) -> None:
             part(rows)
 
     share([functools.partial(quiet, rows) for rows in slabs(n, least)])
+
+
+def by_rows(loop: Kernel, *arrays: np.ndarray) -> np.ndarray:
+    """`loop(a, b, …, y)` over matrices of one shape, slabs of rows side by side; returns y."""
+    given = [np.ascontiguousarray(a) for a in arrays]
+    y = np.empty_like(given[0])
+    least = 1 + 2 * LARGE // y.shape[1]
+    over_rows(lambda s: loop(*(a[s] for a in given), y[s]), len(y), least)
+    return y
 
 
 def compiled_when_large(loop: Kernel) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -5,7 +5,7 @@
 
 The same sums as the loops of `descent.ops.attending`, as products of `descent.ops.tiles`: k, v, q
 and dy of one entry are packed into panels that stay in the first cache. Of a causal score matrix
-only the tiles that hold visible keys are computed. Flat arrays; [T, S] scores need T·S numbers of p.
+only the tiles that hold visible keys are computed. Flat arrays; [T, S] scores take T·S numbers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from descent.kernel import kernel
+from descent.ops.rowwise import largest
 from descent.ops.tiles import PLAIN, WIDTH, pack, panels_size, product
 from descent.ops.vectormath import ONE, ZERO, exp32
 
@@ -26,9 +27,7 @@ def softmax_band(p, limit, first, last, s, scale):
     """Rows first … last of scores p [·, s]: scaled softmax of the first limit[i], the rest 0."""
     for i in range(first, last):
         n, row = limit[i], p[i * s : i * s + s]
-        m = row[0]
-        for j in range(1, n):
-            m = row[j] if row[j] > m else m
+        m = largest(row[:n])
         total = ZERO
         for j in range(n):
             e = exp32((row[j] - m) * scale)

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from descent.kernel import kernel, prange
+from descent.kernel import prange
 from descent.op import Rows, op
+from descent.ops import rowwise
 from descent.ops.blocks import LARGE, large, over_rows
 from descent.ops.probability import row_max, row_sum
-from descent.ops.vectormath import ZERO, exp32
 
 __all__ = ["cross_entropy", "nll"]
 
@@ -72,50 +72,26 @@ def _(target, e, total, dy):
     return dx
 
 
-@kernel(reorder=True)
-def cross_entropy_rows(x, top, target, y, e, total):
-    """cross_entropy of some rows, float32; `top` holds their largest scores."""
-    for r in range(x.shape[0]):
-        m, s = top[r], ZERO
-        for c in range(x.shape[1]):
-            v = exp32(x[r, c] - m)
-            e[r, c] = v
-            s += v
-        total[r] = s
-        y[r] = np.log(s) - (x[r, target[r]] - m) if target[r] >= 0 else ZERO * m
-
-
 @cross_entropy.ladder.add("tuned", when=large)
 def _(x, target):
     x = np.ascontiguousarray(x)
     e, y, total = np.empty_like(x), np.empty(len(x), x.dtype), np.empty(len(x), x.dtype)
 
-    def part(rows):
-        some = x[rows]
-        cross_entropy_rows(some, some.max(1), target[rows], y[rows], e[rows], total[rows])
-
-    over_rows(part, len(x), 1 + LARGE // 2 // x.shape[1])
+    over_rows(
+        lambda s: rowwise.cross_entropy(x[s], target[s], y[s], e[s], total[s]),
+        len(x),
+        1 + 2 * LARGE // x.shape[1],
+    )
     return y, e, total
-
-
-@kernel
-def cross_entropy_grad_rows(target, e, total, dy, dx):
-    """The gradient on some rows."""
-    for r in range(e.shape[0]):
-        g = dy[r] if target[r] >= 0 else ZERO * dy[r]
-        scale = g / total[r]
-        for c in range(e.shape[1]):
-            dx[r, c] = e[r, c] * scale
-        dx[r, target[r]] -= g
 
 
 @cross_entropy_grad.add("tuned", when=lambda target, e, total, dy: large(e))
 def _(target, e, total, dy):
-    dx = np.empty_like(e)
+    dx, dy = np.empty_like(e), np.ascontiguousarray(dy)
     over_rows(
-        lambda s: cross_entropy_grad_rows(target[s], e[s], total[s], dy[s], dx[s]),
+        lambda s: rowwise.cross_entropy_grad(target[s], e[s], total[s], dy[s], dx[s]),
         len(e),
-        1 + LARGE // 2 // e.shape[1],
+        1 + 2 * LARGE // e.shape[1],
     )
     return dx
 

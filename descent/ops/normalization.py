@@ -18,13 +18,14 @@ import numpy as np
 
 from descent.kernel import kernel, prange
 from descent.op import Rows, op
+from descent.ops import rowwise
 from descent.ops.blocks import large, over_rows
 from descent.ops.vectormath import ONE, ZERO
 from descent.threads import share, slabs
 
 __all__ = ["batch_norm", "layer_norm", "rms_norm"]
 
-SLAB = 16_384  # elements a thread takes at least
+SLAB = 65_536  # elements a thread takes at least
 
 
 @op("r [c], [c], [c] -> r [c], r, r", lower=Rows(), flops=lambda r, c: 8 * r * c)
@@ -191,6 +192,14 @@ def _(x, w, eps):
     return y, rstd
 
 
+@rms_norm.ladder.add("tuned", when=large)
+def _(x, w, eps):
+    x = np.ascontiguousarray(x)
+    y, rstd, e = np.empty_like(x), np.empty(len(x), x.dtype), x.dtype.type(eps)
+    over_rows(lambda s: rowwise.rms_norm(x[s], w, y[s], rstd[s], e), len(x), 1 + SLAB // x.shape[1])
+    return y, rstd
+
+
 @rms_norm.grad
 def rms_norm_grad(x, w, rstd, dy, dx, dw):
     for c in range(x.shape[1]):
@@ -215,6 +224,18 @@ def _(x, w, rstd, dy):
     normal *= dot[:, None]
     dx -= normal
     dx *= rstd[:, None]
+    return dx, dw
+
+
+@rms_norm_grad.add("tuned", when=large)
+def _(x, w, rstd, dy):
+    x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
+    dx, dw = np.empty_like(x), np.empty_like(w)
+    rows, columns = slabs(len(x), 1 + SLAB // x.shape[1]), slabs(len(w), 1 + SLAB // len(x))
+    share(
+        [partial(rowwise.rms_norm_dx, x[s], w, rstd[s], dy[s], dx[s]) for s in rows]
+        + [partial(rowwise.rms_norm_columns, s.start, s.stop, x, rstd, dy, dw) for s in columns]
+    )
     return dx, dw
 
 

@@ -15,6 +15,8 @@ import numpy as np
 from descent.blas import single_threaded_blas
 from descent.kernel import prange
 from descent.op import Rows, op
+from descent.ops import rowwise
+from descent.ops.blocks import by_rows, large
 
 __all__ = ["log_softmax", "row_max", "row_sum", "softmax"]
 
@@ -72,6 +74,11 @@ def _(x):
     return y
 
 
+@softmax.ladder.add("tuned", when=large)
+def _(x):
+    return by_rows(rowwise.softmax, x)
+
+
 @softmax.grad
 def softmax_grad(y, dy, dx):
     for r in prange(y.shape[0]):
@@ -88,6 +95,11 @@ def _(y, dy):
     np.subtract(dy, row_sum(dx), out=dx)
     dx *= y
     return dx
+
+
+@softmax_grad.add("tuned", when=large)
+def _(y, dy):
+    return by_rows(rowwise.softmax_grad, y, dy)
 
 
 @op("r [c] -> r [c]", lower=Rows(), flops=lambda r, c: 5 * r * c)
@@ -114,6 +126,11 @@ def _(x):
     return y
 
 
+@log_softmax.ladder.add("tuned", when=large)
+def _(x):
+    return by_rows(rowwise.log_softmax, x)
+
+
 @log_softmax.grad
 def log_softmax_grad(y, dy, dx):
     for r in prange(y.shape[0]):
@@ -129,3 +146,8 @@ def _(y, dy):
     dx = np.exp(y)
     dx *= row_sum(dy)
     return np.subtract(dy, dx, out=dx)
+
+
+@log_softmax_grad.add("tuned", when=large)
+def _(y, dy):
+    return by_rows(rowwise.log_softmax_grad, y, dy)

@@ -13,17 +13,29 @@ from descent.kernel import kernel
 from descent.ops.vectormath import ONE, ZERO, exp32
 
 __all__ = [
-    "cross_entropy", "cross_entropy_grad", "layer_norm_columns", "layer_norm_dx", "log_softmax",
-    "log_softmax_grad", "rms_norm", "rms_norm_columns", "rms_norm_dx", "softmax", "softmax_grad",
+    "cross_entropy", "cross_entropy_grad", "largest", "layer_norm_columns", "layer_norm_dx",
+    "log_softmax", "log_softmax_grad", "rms_norm", "rms_norm_columns", "rms_norm_dx", "softmax",
+    "softmax_grad",
 ]  # fmt: skip
+
+
+def largest(row):
+    """The largest number of a row, NaN if that is among them.
+
+    By their bits, as whole numbers: those a compiler compares a vector at a time (of floats it
+    would have to know that none is NaN).
+    """
+    top = np.int32(-0x80000000)
+    for c in range(row.size):
+        bits = np.float32(row[c]).view(np.int32)
+        top = max(top, np.int32(bits ^ ((bits >> 31) & 0x7FFFFFFF)))  # in the order of the floats
+    return np.int32(top ^ ((top >> 31) & 0x7FFFFFFF)).view(np.float32)
 
 
 @kernel(reorder=True)
 def softmax(x, y):
     for r in range(x.shape[0]):
-        m, total = x[r, 0], ZERO
-        for c in range(x.shape[1]):
-            m = x[r, c] if x[r, c] > m else m
+        m, total = largest(x[r]), ZERO
         for c in range(x.shape[1]):
             v = exp32(x[r, c] - m)
             y[r, c] = v
@@ -46,9 +58,7 @@ def softmax_grad(y, dy, dx):
 @kernel(reorder=True)
 def log_softmax(x, y):
     for r in range(x.shape[0]):
-        m, total = x[r, 0], ZERO
-        for c in range(x.shape[1]):
-            m = x[r, c] if x[r, c] > m else m
+        m, total = largest(x[r]), ZERO
         for c in range(x.shape[1]):
             total += exp32(x[r, c] - m)
         shift = m + np.log(total)
@@ -70,9 +80,7 @@ def log_softmax_grad(y, dy, dx):
 def cross_entropy(x, target, y, e, total):
     """A negative target is a row that does not count; one beyond the classes gives NaN."""
     for r in range(x.shape[0]):
-        m, s = x[r, 0], ZERO
-        for c in range(x.shape[1]):
-            m = x[r, c] if x[r, c] > m else m
+        m, s = largest(x[r]), ZERO
         for c in range(x.shape[1]):
             v = exp32(x[r, c] - m)
             e[r, c] = v
