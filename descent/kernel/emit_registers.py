@@ -130,9 +130,7 @@ def _outer(_, block, a, i, row, b, j):
 
     block_type = block
     ours = isinstance(block, Block) and flat(a, types.float32) and flat(b, types.float32)
-    return (
-        (block(block, a, i, row, b, j), emit) if ours and integers(i, row, j) else None
-    )
+    return (block(block, a, i, row, b, j), emit) if ours and integers(i, row, j) else None
 
 
 def _masks(e: Emitter, n: Any, vectors: int) -> list[Any]:

@@ -25,8 +25,8 @@ TALL, MIDDLE, LOW, VECTORS = {16: (14, 8, 4, 2), 8: (6, 4, 2, 1), 4: (2, 2, 1, 1
     processor.vector_floats()
 ]
 WIDTH = lanes.COUNT * VECTORS
-DEPTH = 768
-BLOCK = WIDTH * 5
+DEPTH = 1024  # terms of a sum taken at a time: a panel of 128 kB
+BLOCK = 4 * WIDTH  # rows whose part of a (0.5 MB) stays in the second cache meanwhile
 
 PLAIN, BIAS, ADD = 0, 1, 2  # what becomes of a · b: y = a·b, y = a·b + bias, y += a·b
 
@@ -40,26 +40,24 @@ def panels_size(k, n):
 def pack(b, row, col, k, n, panels, first, last):
     """Write panels first … last - 1 of the matrix b[p·row + j·col]; missing columns are 0."""
     for panel in range(first, last):
-        left, start = panel * WIDTH, panel * WIDTH * k
-        count = min(WIDTH, n - left)
-        if col == 1:
-            for p in range(k):
-                for j in range(0, WIDTH, lanes.COUNT):
-                    part = max(0, min(lanes.COUNT, count - j))
-                    v = lanes.load_part(b, p * row + left + j, part)
-                    lanes.store(panels, start + p * WIDTH + j, v)
-            continue
-        whole = 0
-        if row == 1 and count == WIDTH:
-            whole = k // lanes.COUNT * lanes.COUNT
-            for p in range(0, whole, lanes.COUNT):
-                for j in range(0, WIDTH, lanes.COUNT):
-                    at = start + p * WIDTH + j
-                    lanes.transpose(b, p + (left + j) * col, col, panels, at, WIDTH)
-        for p in range(whole, k):
-            for j in range(WIDTH):
-                at = start + p * WIDTH + j
-                panels[at] = b[p * row + (left + j) * col] if j < count else panels.dtype.type(0)
+        for half in range(0, WIDTH, lanes.COUNT):
+            left, start = panel * WIDTH + half, panel * WIDTH * k + half
+            count = max(0, min(lanes.COUNT, n - left))
+            whole = 0  # rows that are done
+            if col == 1:
+                whole = k
+                for p in range(k):
+                    v = lanes.load_part(b, p * row + left, count)
+                    lanes.store(panels, start + p * WIDTH, v)
+            elif row == 1 and count == lanes.COUNT:
+                whole = k // lanes.COUNT * lanes.COUNT
+                for p in range(0, whole, lanes.COUNT):
+                    at = start + p * WIDTH
+                    lanes.transpose(b, p + left * col, col, panels, at, WIDTH)
+            for p in range(whole, k):
+                lanes.store(panels, start + p * WIDTH, lanes.zeros())
+                for j in range(count):
+                    panels[start + p * WIDTH + j] = b[p * row + (left + j) * col]
 
 
 @kernel
@@ -77,8 +75,10 @@ def tile(of, a, i, row, col, panels, j, k, y, at, y_row, skip, columns, mode, bi
 
 
 @kernel
-def column_of_tiles(a, row, col, panels, j, k, y, y_row, left, top, bottom, columns, mode, bias):
-    """y in rows top … bottom - 1 of one panel.
+def column_of_tiles(
+    a, row, col, top, bottom, panels, j, k, y, at, y_row, columns, mode, bias, left
+):
+    """y[at + i·y_row + …] for rows top … bottom - 1 of one panel.
 
     The last tile ends with the last row, so that it reads rows there are; those that the tile
     before has done it leaves alone (`skip`).
@@ -90,27 +90,27 @@ def column_of_tiles(a, row, col, panels, j, k, y, y_row, left, top, bottom, colu
             first = min(i, bottom - TALL)
             tile(
                 registers.shape(TALL, VECTORS), a, first * row, row, col, panels, j, k,
-                y, first * y_row + left, y_row, i - first, columns, mode, bias, left,
+                y, at + first * y_row, y_row, i - first, columns, mode, bias, left,
             )  # fmt: skip
             i = first + TALL
         elif bottom >= MIDDLE and rest > LOW:
             first = min(i, bottom - MIDDLE)
             tile(
                 registers.shape(MIDDLE, VECTORS), a, first * row, row, col, panels, j, k,
-                y, first * y_row + left, y_row, i - first, columns, mode, bias, left,
+                y, at + first * y_row, y_row, i - first, columns, mode, bias, left,
             )  # fmt: skip
             i = first + MIDDLE
         elif bottom >= LOW:
             first = min(i, bottom - LOW)
             tile(
                 registers.shape(LOW, VECTORS), a, first * row, row, col, panels, j, k,
-                y, first * y_row + left, y_row, i - first, columns, mode, bias, left,
+                y, at + first * y_row, y_row, i - first, columns, mode, bias, left,
             )  # fmt: skip
             i = first + LOW
         else:
             tile(
                 registers.shape(1, VECTORS), a, i * row, row, col, panels, j, k,
-                y, i * y_row + left, y_row, 0, columns, mode, bias, left,
+                y, at + i * y_row, y_row, 0, columns, mode, bias, left,
             )  # fmt: skip
             i += 1
 
@@ -122,20 +122,28 @@ def product(
     """y[i·y_row + j] = Σ_p a[i·row + p·col] · b[p, j] for these rows and panels of b.
 
     mode PLAIN as said, BIAS with bias[j] added, ADD added to what y holds. `bias` is read in mode
-    BIAS alone; any float32 array will do otherwise.
+    BIAS alone; any float32 array will do otherwise. Where a is read often and lies badly (long
+    rows, or columns), its block is first copied into panels of its own (`near`).
     """
-    near = np.empty(min(DEPTH, k) * BLOCK, np.float32)
+    copied = panels_to - panels_from >= 4 and (k > 512 or col != 1)
+    group = WIDTH if copied else BLOCK
+    near = np.empty(min(DEPTH, k) * BLOCK if copied else 0, np.float32)
     for p in range(0, max(k, 1), DEPTH):
-        depth = min(DEPTH, k - p)
-        if p > 0:
-            mode = ADD
+        depth, how = min(DEPTH, k - p), ADD if p > 0 else mode
+        part, step, across, start = a[p * col :], row, col, 0
         for top in range(rows_from, rows_to, BLOCK):
             bottom = min(top + BLOCK, rows_to)
-            pack(a[top * row + p * col :], col, row, depth, bottom - top, near, 0, (bottom-top+WIDTH-1)//WIDTH)
+            if copied:
+                tops = (bottom - top + WIDTH - 1) // WIDTH
+                pack(a[top * row + p * col :], col, row, depth, bottom - top, near, 0, tops)
             for panel in range(panels_from, panels_to):
                 left = panel * WIDTH
-                for group in range(top, bottom, WIDTH):
+                for i in range(top, bottom, group):
+                    first, last = i, min(i + group, bottom)
+                    if copied:
+                        part, step, across, start = near[(i - top) * depth :], 1, WIDTH, i * y_row
+                        first, last = 0, last - i
                     column_of_tiles(
-                        near[(group-top)*depth:], 1, WIDTH, panels, left * k + p * WIDTH, depth,
-                        y[group * y_row:], y_row, left, 0, min(WIDTH, bottom - group), min(WIDTH, n - left), mode, bias,
+                        part, step, across, first, last, panels, left * k + p * WIDTH, depth,
+                        y, start + left, y_row, min(WIDTH, n - left), how, bias, left,
                     )  # fmt: skip
