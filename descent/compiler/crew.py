@@ -18,7 +18,7 @@ from typing import Any
 
 from descent.kernel import atomics, kernel, places
 
-__all__ = ["Helpers", "finish", "open_phases", "run", "take", "wait"]
+__all__ = ["Helpers", "finish", "open_phases", "run", "run_alone", "take", "wait"]
 
 EPOCH, FRONT, MASK = 1 << 32, 1 << 16, (1 << 16) - 1
 PATIENCE = 2000  # turns of waiting before the processor is offered to others
@@ -91,6 +91,13 @@ def run(me, epoch, program, phases, functions, frames, sync):
         if s == -2 or not wait(sync, p, epoch, slabs):
             return False
     return True
+
+
+@kernel
+def run_alone(program, functions, frames):
+    """All works of a step on one thread."""
+    for w in range(program.shape[0]):
+        places.invoke(functions, program[w, 0], 0, program[w, 1], frames, program[w, 3], 0)
 
 
 class Helpers:

@@ -96,13 +96,21 @@ def _head(w: Work) -> tuple[list[str], list[str]]:
     """The lines that fetch what a kernel's body uses, and what that is beside its arrays."""
     names = w.parameters or [_letter(i) for i in range(len(w.arguments))]
     kinds = [_PLACES[v.dtype.name] for v in w.arguments]
-    lines = [f"{n} = {kind}(frame, {i})" for i, (n, kind) in enumerate(zip(names, kinds))]
+    lines = [
+        f"{n} = {kind}(frame, {i}){_from_unit(w.steps[i]) if w.steps else ''}"
+        for i, (n, kind) in enumerate(zip(names, kinds))
+    ]
     text = "\n".join(w.body)
     extra = [n for n in ("numbers", "flags", "scratch") if n in text]  # scratch last: one a thread
     for i, name in enumerate(extra, len(names)):
         kind = {"numbers": "float64", "flags": "int64", "scratch": "float32"}[name]
         lines.append(f"{name} = {kind}(frame, {i}{' + me' if name == 'scratch' else ''})")
     return lines, extra
+
+
+def _from_unit(step: int) -> str:
+    """The slice that lets an array begin at unit lo."""
+    return "" if not step else "[lo:]" if step == 1 else f"[lo * {step}:]"
 
 
 def _text(
@@ -136,4 +144,5 @@ def _text(
 
 _PREFACE = """Written by descent.compile. Every function does units lo … hi of one piece of the step;
 `frame` holds its arrays (compiled: their addresses), `me` is the thread. They are called
-by `run` in descent/compiler/crew.py in the order of the schedule at the end."""
+by `run` in descent/compiler/crew.py in the order of the schedule at the end. Loops count from 0
+over arrays that begin at unit lo: so no index can be negative, and loops become vector code."""

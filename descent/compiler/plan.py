@@ -59,6 +59,8 @@ def plan(works: list[Work], temporaries: list[Buffer], results: list[Buffer]) ->
     for p in phases:
         p.slabs = _slabs(p, threads)
     offsets, size = _places(phases, temporaries, {id(b) for b in results})
+    if threads == 1:  # nobody to wait for
+        phases = [Phase([w for p in phases for w in p.works])]
     naive = sum(b.array.nbytes for b in temporaries)
     return Plan(phases, offsets, size, threads, naive)
 

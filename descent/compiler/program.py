@@ -200,6 +200,7 @@ class Program:
                               if v.buffer.kind != "argument" else v for v in self.results]
         self.draws = [(d, a, k, _ndarray(v)) for d, a, k, v in capture.draws]
         self.helpers = _helpers(threads - 1) if threads > 1 else None
+        self._alone = crew.run_alone.compiled if compiling() else crew.run_alone.py
         self.updates = [(o, g, s) for o, g, _, _, s in capture.updates]
 
     def _memory(self, buffer: Buffer) -> Array:
@@ -248,12 +249,14 @@ class Program:
                 frame[i] = array[offset // array.itemsize :]
 
     def _run(self) -> None:
-        self.epoch += 1
         w = self.written
+        if self.helpers is None:
+            self._alone(w.program, self.functions, self.table)
+            return
+        self.epoch += 1
         common = (self.epoch, w.program, w.phases, self.functions, self.table, self.sync)
         crew.open_phases(self.sync, w.phases, self.epoch)
-        if self.helpers is not None:
-            self.helpers.start(crew.run, lambda me: (me, *common))
+        self.helpers.start(crew.run, lambda me: (me, *common))
         crew.run(0, *common)
 
     # -- looking inside -----------------------------------------------------------------------------

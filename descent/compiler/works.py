@@ -57,6 +57,7 @@ class Work:
     operations: int
     title: str = ""
     parameters: list[str] | None = None
+    steps: list[int] | None = None  # elements from one unit to the next, per argument
     numbers: int | None = None
     scratch: int = 0
     reorder: bool = False
@@ -147,13 +148,18 @@ class Works:
         steps = dict(zip(map(_key, views), strides))
         names: dict[Any, str] = {}  # memory (buffer, offset) → parameter
         arguments: list[View] = []
+        unit_steps: list[int] = []
 
         def place(v: View) -> str:
-            key = (id(v.buffer), v.offset)
+            step = steps[_key(v)]
+            first = max(step[0], 0) if step else 0
+            lowest = v.offset + sum((n - 1) * s for n, s in zip(dims, step) if s < 0)
+            key = (id(v.buffer), lowest, first)
             if key not in names:
                 names[key] = _letter(len(arguments))
-                arguments.append(v)
-            return f"{names[key]}[{_index(steps[_key(v)])}]"
+                arguments.append(View(v.buffer, lowest, (), ()))
+                unit_steps.append(first)
+            return f"{names[key]}[{_index(step, dims)}]"
 
         lines, values = [], {}
         for i, m in enumerate(group.members):
@@ -178,7 +184,7 @@ class Works:
                      for m in group.members if not m.silent]
         label = "_".join(dict.fromkeys(_word(m.fn) for m in group.members))[:40]
         cost = prod(shape) * sum(_weight(m.fn) for m in group.members)
-        return [Work(label, body, arguments, units, accesses, cost)]
+        return [Work(label, body, arguments, units, accesses, cost, steps=unit_steps)]
 
     def _number(self, value: Any, m: Any) -> str:
         if isinstance(value, (bool, np.bool_)):
@@ -215,15 +221,18 @@ class Works:
         head = [f"zero = {number}(0)"]
         if node.kind == "max":
             head = [f"infinity = {number}(np.inf)"]
+        if any(x < 0 for steps in (*o_steps, i_steps) for x in steps):
+            raise Unsupported("a sum over a view that runs backwards")
+        firsts = [steps[0] if steps else 0 for steps in o_steps]
         columns = len(outer) == 1 and o_steps[0] == (1,) and i_steps and min(i_steps) > 1
         if columns and node.kind == "sum" and len(inner) == 1:
             body = [
-                *head, "for i0 in range(lo, hi):", "    b[i0] = zero",
-                f"for j in range({n}):", "    for i0 in range(lo, hi):",
+                *head, "for i0 in range(hi - lo):", "    b[i0] = zero",
+                f"for j in range({n}):", "    for i0 in range(hi - lo):",
                 f"        b[i0] += a[i0 + j * {i_steps[0]}]",
             ]  # fmt: skip
             if scaled != "total":
-                body += ["for i0 in range(lo, hi):", f"    b[i0] = b[i0] {scaled[5:]}"]
+                body += ["for i0 in range(hi - lo):", f"    b[i0] = b[i0] {scaled[5:]}"]
         else:
             long = n > 2048 and s.dtype == np.float32 and node.kind == "sum"
             if long:
@@ -242,7 +251,7 @@ class Works:
         units = outer[0] if outer else 1
         flat = View(s.buffer, s.offset, s.shape, s.strides)
         accesses = [access(flat, units, False), access(t, units, True)]
-        return [Work(node.kind, body, [s, t], units, accesses, s.size, reorder=True)]
+        return [Work(node.kind, body, [s, t], units, accesses, s.size, reorder=True, steps=firsts)]
 
     # -- products ----------------------------------------------------------------------------------
 
@@ -397,27 +406,29 @@ class Works:
         v, width = node.table.shape
         rows = node.places.size
         body = [
-            "for r in range(lo, hi):",
+            "for r in range(hi - lo):",
             "    place = places[r]",
             f"    if place < 0 or place >= {v}:",
             "        flags[0] = 1",
             "        place = 0",
+            f"    row = a[place * {width}:]",
             f"    for c in range({width}):",
-            f"        y[r * {width} + c] = a[place * {width} + c]",
+            f"        y[r * {width} + c] = row[c]",
         ]
         accesses = [access(node.table, 1, False, True), access(node.places, rows, False),
                     access(node.target, rows, True)]
         return [Work("gather", body, [node.table, node.places, node.target], rows, accesses,
-                     node.target.size, parameters=["a", "places", "y"])]  # fmt: skip
+                     node.target.size, parameters=["a", "places", "y"], steps=[0, 1, width])]  # fmt: skip
 
     def _check(self, node: Check) -> list[Work]:
         body = [
-            "for i in range(lo, hi):",
+            "for i in range(hi - lo):",
             f"    if (a[i] < 0 or a[i] >= {node.high}) and a[i] != {node.allowed}:",
             "        flags[0] = 1",
         ]
         n = node.places.size
-        return [Work("check", body, [node.places], n, [access(node.places, n, False)], n)]
+        return [Work("check", body, [node.places], n, [access(node.places, n, False)], n,
+                     steps=[1])]  # fmt: skip
 
     def _scatter(self, node: ScatterAdd) -> list[Work]:
         v, width = node.target.shape
@@ -425,13 +436,15 @@ class Works:
             f"for r in range({node.places.size}):",
             "    place = places[r]",
             f"    if place >= 0 and place < {v}:",
-            "        for c in range(lo, hi):",
-            f"            y[place * {width} + c] += a[r * {width} + c]",
+            f"        row, out = a[r * {width} + lo:], y[place * {width} + lo:]",
+            "        for c in range(hi - lo):",
+            "            out[c] += row[c]",
         ]
         zero = [] if node.accumulate else [
             f"for r in range({v}):",
-            "    for c in range(lo, hi):",
-            f"        y[r * {width} + c] = 0",
+            f"    out = y[r * {width} + lo:]",
+            "    for c in range(hi - lo):",
+            "        out[c] = 0",
         ]
         accesses = [access(node.rows, 1, False, True), access(node.places, 1, False, True),
                     access(node.target, 1, True, True)]
@@ -453,11 +466,11 @@ class Works:
         ]
         written = ", ".join(f"{n.upper()}[i]" for n in rule.writes)
         inputs = ", ".join([*(f"{n}[i]" for n in letters), *rule.coefficients])
-        body += ["for i in range(lo, hi):", f"    {written} = {name}({inputs})"]
+        body += ["for i in range(hi - lo):", f"    {written} = {name}({inputs})"]
         views = [v.reshaped((size,)) for v in node.arrays]
         accesses = [access(v, size, i in node.writes_at) for i, v in enumerate(views)]
         return [Work(rule.name, body, views, size, accesses, 6 * size * len(views),
-                     numbers=node.coefficients, parameters=letters)]  # fmt: skip
+                     numbers=node.coefficients, parameters=letters, steps=[1] * len(views))]  # fmt: skip
 
 
 def _key(v: View) -> tuple[Any, ...]:
@@ -499,8 +512,17 @@ def collapse(
     return tuple(dims), [tuple(x) for x in steps]
 
 
-def _index(steps: tuple[int, ...]) -> str:
-    parts = [f"i{d}" if s == 1 else f"i{d} * {s}" for d, s in enumerate(steps) if s]
+def _index(steps: tuple[int, ...], dims: tuple[int, ...] = ()) -> str:
+    """Where an element stands, from the loop variables; an axis that runs backwards is counted
+    from its end (from unit lo, for the first)."""
+    parts = []
+    for d, s in enumerate(steps):
+        if s < 0:
+            i = f"({dims[d] - 1} - lo - i0)" if d == 0 else f"({dims[d] - 1} - i{d})"
+        else:
+            i = f"i{d}"
+        if s:
+            parts.append(i if abs(s) == 1 else f"{i} * {abs(s)}")
     return " + ".join(parts) or "0"
 
 
@@ -508,7 +530,7 @@ def _nest(dims: tuple[int, ...], lines: list[str]) -> tuple[list[str], int]:
     """The lines inside one loop per axis, the first of them over units lo … hi."""
     if not dims:
         return lines, 1
-    out = ["for i0 in range(lo, hi):"]
+    out = ["for i0 in range(hi - lo):"]
     for d, n in enumerate(dims[1:], 1):
         out.append("    " * d + f"for i{d} in range({n}):")
     out += ["    " * len(dims) + line for line in lines]

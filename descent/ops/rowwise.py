@@ -120,13 +120,15 @@ def layer_norm_dx(x, w, mean, rstd, dy, dx):
 
 @kernel(reorder=True)
 def layer_norm_columns(first, last, x, mean, rstd, dy, dw, db):
-    for c in range(first, last):
+    dw, db = dw[first:last], db[first:last]
+    for c in range(dw.size):
         dw[c], db[c] = ZERO, ZERO
     for r in range(x.shape[0]):
         m, s = mean[r], rstd[r]
-        for c in range(first, last):
-            dw[c] += dy[r, c] * ((x[r, c] - m) * s)
-            db[c] += dy[r, c]
+        xr, dyr = x[r, first:last], dy[r, first:last]
+        for c in range(dw.size):
+            dw[c] += dyr[c] * ((xr[c] - m) * s)
+            db[c] += dyr[c]
 
 
 @kernel(reorder=True)
@@ -156,9 +158,11 @@ def rms_norm_dx(x, w, rstd, dy, dx):
 
 @kernel(reorder=True)
 def rms_norm_columns(first, last, x, rstd, dy, dw):
-    for c in range(first, last):
+    dw = dw[first:last]
+    for c in range(dw.size):
         dw[c] = ZERO
     for r in range(x.shape[0]):
         s = rstd[r]
-        for c in range(first, last):
-            dw[c] += dy[r, c] * x[r, c] * s
+        xr, dyr = x[r, first:last], dy[r, first:last]
+        for c in range(dw.size):
+            dw[c] += dyr[c] * xr[c] * s

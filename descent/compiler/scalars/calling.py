@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,20 +84,28 @@ class Replay:
             raise RuntimeError("nothing is recorded yet: call it once, or it runs plainly")
         return self._last.source
 
-    @contextmanager
-    def held(self) -> Iterator[Replay]:
-        """Keep the parameters in the arrays `data` and `grad` meanwhile: nothing is copied in a
-        call. Their Values show the arrays' numbers, and writing to `p.data` writes there."""
+    def hold(self) -> Replay:
+        """Keep the parameters in the arrays `data` and `grad`: nothing is copied in a call. Their
+        Values become windows: they show the arrays' numbers, and writing to `p.data` writes there.
+        Until `release()`, or for the length of `with step.hold(): …`."""
         if self._held:
             raise RuntimeError("the parameters are already held")
         self._read()
         opened(self.parameters, self.data, self.grad)
         self._held = True
-        try:
-            yield self
-        finally:
+        return self
+
+    def release(self) -> None:
+        """Make the parameters plain Values again."""
+        if self._held:
             self._held = False
             closed(self.parameters)
+
+    def __enter__(self) -> Replay:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def _read(self) -> None:
         self.data[:] = [p.data for p in self.parameters]
