@@ -73,13 +73,14 @@ def serve(make: Callable[[], Callable[[int], float]], asks: Any, answers: Any) -
                 answer(_steps(run, asked))
             else:
                 answer({"memory": memory_peak(getattr(run, "pid", "self")), "versions": versions()})
+        getattr(run, "close", int)()
     except ModuleNotFoundError as error:
         answer({"missing": f"{error.name} is not installed"})
     except ImportError as error:
         answer({"missing": str(error).split(" (")[0]})
     except FileNotFoundError as error:
         answer({"missing": f"{error.filename} is not there"})
-    except Exception:
+    except Exception:  # whatever it is: said to the harness, which goes on with the others
         traceback.print_exc()
         answer({"failed": traceback.format_exc(limit=-1).strip().splitlines()[-1]})
 

@@ -71,10 +71,11 @@ def program() -> Path:
 class _Program:
     """`run(n)`: let the program go on for n steps. It times its steps from its own lines."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, home: tempfile.TemporaryDirectory[str]) -> None:
+        self._home = home  # the program opens its token file again at each round through it
         screen, inner = pty.openpty()  # a terminal: the program then prints line by line
         self._process = subprocess.Popen(
-            [str(program())], cwd=folder, stdin=subprocess.DEVNULL, stdout=inner, stderr=inner
+            [str(program())], cwd=home.name, stdin=subprocess.DEVNULL, stdout=inner, stderr=inner
         )
         os.close(inner)
         self.pid = self._process.pid
@@ -101,23 +102,19 @@ class _Program:
     def _pause(self) -> None:
         os.kill(self.pid, signal.SIGSTOP)
 
-    def __del__(self) -> None:
+    def close(self) -> None:
+        """End the program."""
         self._process.kill()
 
 
 def train_gpt2(shape: Shape, data: Data) -> Run:
     """The program on one batch, over and over (its token file holds no more)."""
     program()
-    with tempfile.TemporaryDirectory(prefix="descent-llmc-") as name:
-        folder = Path(name)
-        with open(folder / "gpt2_124M.bin", "wb") as file:
-            write_checkpoint(file, shape, data)
-        tokens = np.append(data["x"][0].ravel(), data["y"][0].ravel()[-1])
-        for part in ("train", "val"):
-            write_tokens(folder / f"dev/data/tinyshakespeare/tiny_shakespeare_{part}.bin", tokens)
-        run = _Program(folder)
-        os.kill(run.pid, signal.SIGCONT)
-        while "train dataset" not in run._lines.readline():  # it has read its files
-            pass
-        run._pause()
-    return run
+    home = tempfile.TemporaryDirectory(prefix="descent-llmc-")
+    folder = Path(home.name)
+    with open(folder / "gpt2_124M.bin", "wb") as file:
+        write_checkpoint(file, shape, data)
+    tokens = np.append(data["x"][0].ravel(), data["y"][0].ravel()[-1])
+    for part in ("train", "val"):
+        write_tokens(folder / f"dev/data/tinyshakespeare/tiny_shakespeare_{part}.bin", tokens)
+    return _Program(home)

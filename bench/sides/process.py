@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,7 @@ class SideProcess:
                 text=True,
                 cwd=_ROOT,
                 env=_environment() | environment | side.environment,
+                start_new_session=True,  # so that `close` ends what the side has started, too
             )
         except FileNotFoundError:
             self.problem = f"missing: there is no {python}"
@@ -82,9 +85,10 @@ class SideProcess:
         return False
 
     def close(self) -> None:
-        """End the child."""
+        """End the child and all it has started."""
         if hasattr(self, "_child"):
-            self._child.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(self._child.pid, signal.SIGKILL)
             self._child.wait()
 
     def _busy_ns(self) -> int:
