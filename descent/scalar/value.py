@@ -220,15 +220,20 @@ class Value(Functions, Steps):
         Called again (on this or another root), leaves add the new gradient to the old, as in
         PyTorch, until `zero_grad`; nodes in between are computed afresh, so nothing counts twice.
         """
-        order = [node for node in topological_order(self) if node.parents]
+        order = _computed(self)
         for node in order:
             node.grad = 0
         self.grad += 1
         for node in reversed(order):
-            if node.local.__class__ is tuple:
-                node._pass_on()
-            else:
+            local = node.local
+            if local.__class__ is not tuple:
                 node._backward()
+                continue
+            grad = node.grad  # from here on `_pass_on`, without a call for each node
+            if grad.__class__ is int:
+                grad = ieee.bounded(grad)  # type: ignore[arg-type]
+            for parent, slope in zip(node.parents, local):  # type: ignore[arg-type]
+                parent.grad += slope * grad
 
     def zero_grad(self) -> None:
         """Set `grad` of this and of every Value it was computed from to 0."""
@@ -285,6 +290,25 @@ def topological_order(root: Value) -> list[Value]:
                 stack += (node, None, *node.parents[::-1])
             else:
                 order.append(node)
+    return order
+
+
+def _computed(root: Value) -> list[Value]:
+    """`topological_order` without the leaves: half the nodes, in half the time."""
+    order: list[Value] = []
+    seen: set[Value] = set()
+    stack: list[Value | None] = [root] if root.parents else []
+    while stack:
+        node = stack.pop()
+        if node is None:
+            order.append(stack.pop())  # type: ignore[arg-type]
+        elif node not in seen:
+            seen.add(node)
+            stack.append(node)
+            stack.append(None)
+            for parent in reversed(node.parents):
+                if parent.parents and parent not in seen:
+                    stack.append(parent)
     return order
 
 

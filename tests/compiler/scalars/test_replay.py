@@ -227,7 +227,7 @@ def test_held_parameters_live_in_an_array(plainly):
         return lambda xs, ys: descend(model, squares(model)(xs, ys), 0.05)
 
     step, plain = replay(f(ours), parameters=ours.parameters()), f(theirs)
-    with step.held():
+    with step.hold():
         for _ in range(3):
             step(XS, YS)
             plain(XS, YS)
@@ -236,7 +236,7 @@ def test_held_parameters_live_in_an_array(plainly):
         ours.parameters()[0].data = 2.0
         assert step.data[0] == 2.0
         assert squares(ours)(XS, YS).data > 0  # the engine works on windows as on Values
-        with pytest.raises(RuntimeError, match="already"), step.held():
+        with pytest.raises(RuntimeError, match="already"), step.hold():
             pass
         theirs.parameters()[0].data = 2.0
     assert type(ours.parameters()[0]) is Value
