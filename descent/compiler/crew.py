@@ -58,10 +58,15 @@ def finish(sync, p):
 @kernel
 def wait(sync, p, epoch, slabs):
     """Until all slabs of phase p are done; False when the step is over."""
+    turns = 0
     while atomics.load(sync, 2 * p + 1) < slabs:
         if atomics.load(sync, 2 * p) >> 32 != epoch:
             return False
-        atomics.pause()
+        turns += 1
+        if turns < PATIENCE:
+            atomics.pause()
+        else:  # who holds the slab may be waiting for this very processor
+            atomics.give_way()
     return atomics.load(sync, 2 * p) >> 32 == epoch
 
 

@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-__all__ = ["add", "load", "pause", "store", "swap_if"]
+__all__ = ["add", "give_way", "load", "pause", "store", "swap_if"]
 
 Array = np.ndarray
 _one_at_a_time = threading.Lock()
@@ -51,4 +51,9 @@ def swap_if(x: Array, i: int, expected: int, new: int) -> bool:
 
 def pause() -> None:
     """Tell the processor (as written: the interpreter) that this thread waits in a loop."""
+    time.sleep(0)
+
+
+def give_way() -> None:
+    """Offer the processor to other threads that are ready to run."""
     time.sleep(0)

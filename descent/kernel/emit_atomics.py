@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llvmlite import binding, ir
-from numba.core import types
+from numba.core import cgutils, types
 
 from descent.kernel import atomics
 from descent.kernel.emit import compiles_to, flat, integers
@@ -18,6 +18,7 @@ def register() -> None:
     compiles_to(atomics.add)(_add)
     compiles_to(atomics.swap_if)(_swap_if)
     compiles_to(atomics.pause)(_pause)
+    compiles_to(atomics.give_way)(_give_way)
 
 
 def _load(_, x, i):
@@ -60,5 +61,14 @@ def _pause(_):
             e.intrinsic("llvm.x86.sse2.pause", ir.VoidType())
         elif machine in ("aarch64", "arm64"):
             e.intrinsic("llvm.aarch64.hint", ir.VoidType(), ir.IntType(32)(1))  # yield
+
+    return types.void(), emit
+
+
+def _give_way(_):
+    def emit(e):
+        name = "SwitchToThread" if "windows" in binding.get_process_triple() else "sched_yield"
+        kind = ir.FunctionType(ir.IntType(32), [])
+        e.builder.call(cgutils.get_or_insert_function(e.module, kind, name), [])
 
     return types.void(), emit
