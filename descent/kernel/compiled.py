@@ -62,10 +62,11 @@ def _kernel_cache() -> str:
 
 @functools.cache
 def _vocabulary() -> None:
-    """Tell Numba what `lanes`, `registers`, `atomics` and `places` compile to."""
-    from descent.kernel import emit_atomics, emit_lanes, emit_places, emit_registers
+    """Tell Numba what `lanes`, `registers`, `narrow`, `atomics` and `places` compile to."""
+    from descent.kernel import emit_atomics, emit_lanes, emit_narrow, emit_places, emit_registers
 
     emit_lanes.register()
+    emit_narrow.register()
     emit_registers.register()
     emit_atomics.register()
     emit_places.register()

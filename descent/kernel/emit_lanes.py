@@ -15,7 +15,17 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from descent.kernel import lanes
 from descent.kernel.emit import Emitter, compiles_to, flat, integers
 
-__all__ = ["FLOATS", "INTS", "Lanes", "N", "first_lanes", "register", "splatted", "vector_of"]
+__all__ = [
+    "FLOATS",
+    "INTS",
+    "Lanes",
+    "N",
+    "first_lanes",
+    "register",
+    "splatted",
+    "suffix",
+    "vector_of",
+]
 
 N = lanes.COUNT
 
@@ -106,7 +116,7 @@ def splatted(e: Emitter, value: Any) -> Any:
     return e.builder.shuffle_vector(one, one, order)
 
 
-def _suffix(dtype: Any) -> str:
+def suffix(dtype: Any) -> str:
     return "v16f32" if dtype == types.float32 else "v16i32"
 
 
@@ -114,7 +124,7 @@ def _load_part(_, x, i, n):
     def emit(e, x, i, n):
         kind, mask = vector_of(x_type.dtype), first_lanes(e, e.index(2, n))
         place = e.element(0, x, e.index(1, i))
-        name = f"llvm.masked.load.{_suffix(x_type.dtype)}.p0"
+        name = f"llvm.masked.load.{suffix(x_type.dtype)}.p0"
         return e.intrinsic(name, kind, place, ir.IntType(32)(4), mask, ir.Constant(kind, None))
 
     x_type = x
@@ -124,7 +134,7 @@ def _load_part(_, x, i, n):
 def _store_part(_, y, i, v, n):
     def emit(e, y, i, v, n):
         place, mask = e.element(0, y, e.index(1, i)), first_lanes(e, e.index(3, n))
-        name = f"llvm.masked.store.{_suffix(y_type.dtype)}.p0"
+        name = f"llvm.masked.store.{suffix(y_type.dtype)}.p0"
         e.intrinsic(name, ir.VoidType(), v, place, ir.IntType(32)(4), mask)
 
     y_type = y

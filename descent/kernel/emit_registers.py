@@ -11,7 +11,8 @@ from numba.core.extending import register_model
 
 from descent.kernel import registers
 from descent.kernel.emit import Emitter, compiles_to, flat, integers
-from descent.kernel.emit_lanes import FLOATS, N, first_lanes, splatted, vector_of
+from descent.kernel.emit_lanes import N, first_lanes, splatted, suffix, vector_of
+from descent.kernel.emit_terms import product_of_floats, product_of_pairs, product_of_quads
 
 __all__ = ["Block", "register"]
 
@@ -62,11 +63,15 @@ def _shape(_, rows, vectors):
     return kind(rows, vectors), lambda e, rows, vectors: e.context.get_dummy_value()
 
 
-def _zeros(_, of):
-    if not isinstance(of, ShapeType):
+def _zeros(_, of, y):
+    if not (isinstance(of, ShapeType) and _numbers(y)):
         return None
-    kind = Block(of, types.float32)
-    return kind(of), lambda e, of: ir.Constant(e.context.get_value_type(kind), None)
+    kind = Block(of, y.dtype)
+    return kind(of, y), lambda e, of, y: ir.Constant(e.context.get_value_type(kind), None)
+
+
+def _numbers(x: Any) -> bool:
+    return flat(x, types.float32, types.int32)
 
 
 def _each(e: Emitter, block: Any, change: Any) -> Any:
@@ -114,9 +119,9 @@ def _in_order(e: Emitter) -> None:
 
 def _outer(_, block, a, i, row, b, j):
     def emit(e, block, a, i, row, b, j):
-        kind = vector_of(types.float32)
         places = _apart(e, e.index(2, i), e.index(3, row), block_type.shape.rows)
         starts = _steps(e, e.index(5, j), ir.IntType(64)(N), block_type.shape.vectors)
+        kind = vector_of(b_type.dtype)
         right = [e.builder.load(e.element(4, b, at, kind), align=4) for at in starts]
         left = {}
 
@@ -124,13 +129,19 @@ def _outer(_, block, a, i, row, b, j):
             if r not in left:
                 left[r] = splatted(e, e.builder.load(e.element(1, a, places[r]), align=4))
                 _in_order(e)
-            return e.intrinsic("llvm.fmuladd.v16f32", kind, left[r], right[v], total)
+            return term(e, left[r], right[v], total)
 
         return _each(e, block, change)
 
-    block_type = block
-    ours = isinstance(block, Block) and flat(a, types.float32) and flat(b, types.float32)
-    return (block(block, a, i, row, b, j), emit) if ours and integers(i, row, j) else None
+    if not (isinstance(block, Block) and _numbers(a) and a.dtype == b.dtype):
+        return None
+    block_type, b_type = block, b
+    term = {
+        (types.float32, types.float32): product_of_floats,
+        (types.float32, types.int32): product_of_pairs,
+        (types.int32, types.int32): product_of_quads,
+    }[block.dtype, a.dtype]
+    return (block(block, a, i, row, b, j), emit) if integers(i, row, j) else None
 
 
 def _masks(e: Emitter, n: Any, vectors: int) -> list[Any]:
@@ -149,10 +160,14 @@ def _row_masks(e: Emitter, skip: Any, masks: list[Any], count: int) -> list[list
     return found
 
 
-def _read(e: Emitter, place: Any, mask: Any) -> Any:
-    kind = vector_of(types.float32)
+def _read(e: Emitter, place: Any, mask: Any, dtype: Any) -> Any:
+    kind = vector_of(dtype)
     align, nothing = ir.IntType(32)(4), ir.Constant(kind, None)
-    return e.intrinsic("llvm.masked.load.v16f32.p0", kind, place, align, mask, nothing)
+    return e.intrinsic(f"llvm.masked.load.{suffix(dtype)}.p0", kind, place, align, mask, nothing)
+
+
+def _sum(e: Emitter, a: Any, b: Any, dtype: Any) -> Any:
+    return e.builder.fadd(a, b) if dtype == types.float32 else e.builder.add(a, b)
 
 
 def _add(_, block, y, i, row, skip, n):
@@ -164,12 +179,13 @@ def _add(_, block, y, i, row, skip, n):
 
         def change(r, v, total):
             at = e.builder.add(starts[r], ir.IntType(64)(v * N))
-            return e.builder.fadd(total, _read(e, e.element(1, y, at, total.type), masks[r][v]))
+            here = e.element(1, y, at, total.type)
+            return _sum(e, total, _read(e, here, masks[r][v], dtype), dtype)
 
         return _each(e, block, change)
 
-    block_type = block
-    ours = isinstance(block, Block) and flat(y, types.float32) and integers(i, row, skip, n)
+    block_type, dtype = block, y.dtype
+    ours = isinstance(block, Block) and flat(y, block.dtype) and integers(i, row, skip, n)
     return (block(block, y, i, row, skip, n), emit) if ours else None
 
 
@@ -177,12 +193,12 @@ def _add_row(_, block, x, i, n):
     def emit(e, block, x, i, n):
         masks = _masks(e, e.index(3, n), block_type.shape.vectors)
         starts = _steps(e, e.index(2, i), ir.IntType(64)(N), block_type.shape.vectors)
-        kind = FLOATS_VECTOR
-        added = [_read(e, e.element(1, x, at, kind), mask) for at, mask in zip(starts, masks)]
-        return _each(e, block, lambda r, v, total: e.builder.fadd(total, added[v]))
+        places = [e.element(1, x, at, vector_of(dtype)) for at in starts]
+        added = [_read(e, at, mask, dtype) for at, mask in zip(places, masks)]
+        return _each(e, block, lambda r, v, total: _sum(e, total, added[v], dtype))
 
-    block_type = block
-    ours = isinstance(block, Block) and flat(x, types.float32) and integers(i, n)
+    block_type, dtype = block, x.dtype
+    ours = isinstance(block, Block) and flat(x, block.dtype) and integers(i, n)
     return (block(block, x, i, n), emit) if ours else None
 
 
@@ -196,14 +212,14 @@ def _write(_, block, y, i, row, skip, n):
         def change(r, v, total):
             at = e.builder.add(starts[r], ir.IntType(64)(v * N))
             place, align = e.element(1, y, at, total.type), ir.IntType(32)(4)
-            name = "llvm.masked.store.v16f32.p0"
+            name = f"llvm.masked.store.{suffix(dtype)}.p0"
             e.intrinsic(name, ir.VoidType(), total, place, align, masks[r][v])
             return total
 
         _each(e, block, change)
 
-    block_type = block
-    ours = isinstance(block, Block) and flat(y, types.float32) and integers(i, row, skip, n)
+    block_type, dtype = block, y.dtype
+    ours = isinstance(block, Block) and flat(y, block.dtype) and integers(i, row, skip, n)
     return (types.void(block, y, i, row, skip, n), emit) if ours else None
 
 
@@ -217,8 +233,5 @@ def _expect(_, of, y, i, row):
                 e.intrinsic("llvm.prefetch.p0", ir.VoidType(), place, *flags)
 
     shape = of
-    ours = isinstance(of, ShapeType) and flat(y, types.float32) and integers(i, row)
+    ours = isinstance(of, ShapeType) and _numbers(y) and integers(i, row)
     return (types.void(of, y, i, row), emit) if ours else None
-
-
-FLOATS_VECTOR = vector_of(FLOATS.dtype)

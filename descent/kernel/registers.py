@@ -5,6 +5,16 @@
 As written, a block is a NumPy array; compiled, R·V vector registers, so R and V must be constants:
 `shape(14, 2)` fills AVX-512's 32 registers with 28 sums, two rows of b and what is read of a.
 Arrays are as in `lanes`: 1-D, contiguous, anywhere in memory, no index checked once compiled.
+
+What a term is, the types of the arrays say:
+
+| sums | a, b | one element of a and b |
+|---|---|---|
+| float32 | float32 | a number; the term is their product |
+| float32 | int32 | two bf16, the first in the low half; the sum of two products |
+| int32 | int32 | four bytes, unsigned in a and signed in b; the sum of four products |
+
+The last two are single instructions of processors with AVX-512 BF16 and VNNI; elsewhere a few.
 """
 
 from __future__ import annotations
@@ -32,15 +42,35 @@ def shape(rows: int, vectors: int) -> Shape:
     return Shape(rows, vectors)
 
 
-def zeros(of: Shape) -> Array:
-    """A block of float32 zeros."""
-    return np.zeros((of.rows, of.vectors * COUNT), np.float32)
+def zeros(of: Shape, y: Array) -> Array:
+    """A block of zeros of y's type, float32 or int32."""
+    return np.zeros((of.rows, of.vectors * COUNT), y.dtype)
 
 
 def outer(block: Array, a: Array, i: int, row: int, b: Array, j: int) -> Array:
-    """block[r, c] + a[i + r·row] · b[j + c], each fused where the processor can."""
-    column = a[i + np.arange(len(block)) * row].astype(np.float64)
-    return (block + column[:, None] * _inside(b, j, block.shape[1])).astype(np.float32)
+    """block[r, c] + a[i + r·row] · b[j + c]; see the module's table."""
+    column, line = a[i + np.arange(len(block)) * row], _inside(b, j, block.shape[1])
+    if a.dtype == np.float32:
+        pairs = [(column, line)]
+    elif block.dtype == np.float32:
+        pairs = list(zip(_bf16(column), _bf16(line)))
+    else:
+        pairs = list(zip(_bytes(column, np.uint8), _bytes(line, np.int8)))
+    wide = np.float64 if block.dtype == np.float32 else np.int32
+    total = block.astype(wide)
+    for left, right in pairs:
+        total += left.astype(wide)[:, None] * right
+    return total.astype(block.dtype)
+
+
+def _bf16(pairs: Array) -> tuple[Array, Array]:
+    """The two bf16 of each number, as float32."""
+    return (pairs << 16).view(np.float32), (pairs & -65536).view(np.float32)
+
+
+def _bytes(quads: Array, dtype: type) -> list[Array]:
+    """The four bytes of each number, lowest first."""
+    return [(quads >> shift & 255).astype(np.uint8).view(dtype) for shift in (0, 8, 16, 24)]
 
 
 def add(block: Array, y: Array, i: int, row: int, skip: int, n: int) -> Array:

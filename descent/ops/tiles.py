@@ -18,7 +18,7 @@ import numpy as np
 
 from descent.kernel import kernel, lanes, processor, registers
 
-__all__ = ["ADD", "BIAS", "PLAIN", "WIDTH", "pack", "panels_size", "product"]
+__all__ = ["ADD", "BIAS", "PLAIN", "WIDTH", "pack", "panels_size", "product", "sweep"]
 
 # Rows of the tiles, and vectors of 16 columns: as many sums as there are registers for them.
 TALL, MIDDLE, LOW, VECTORS = {16: (14, 8, 4, 2), 8: (6, 4, 2, 1), 4: (2, 2, 1, 1)}[
@@ -64,7 +64,7 @@ def pack(b, row, col, k, n, panels, first, last):
 def tile(of, a, i, row, col, panels, j, k, y, at, y_row, skip, columns, mode, bias, bias_at):
     """One tile of y: its sums begin, run over k and end in registers."""
     registers.expect(of, y, at, y_row)
-    block = registers.zeros(of)
+    block = registers.zeros(of, y)
     for p in range(k):
         block = registers.outer(block, a, i + p * col, row, panels, j + p * WIDTH)
     if mode == BIAS:
@@ -147,3 +147,19 @@ def product(
                         part, step, across, first, last, panels, left * k + p * WIDTH, depth,
                         y, start + left, y_row, min(WIDTH, n - left), how, bias, left,
                     )  # fmt: skip
+
+
+@kernel
+def sweep(
+    a, panels, k, n, y, at, y_row, rows, panels_from, panels_to, depth_from, depth, mode, bias
+):
+    """Rows 0 … rows - 1 of y, at y[at], from a in panels of its own: groups of WIDTH rows, `depth`
+    long. Of the panels of b, k long, the part from `depth_from` is read. Any kind of element."""
+    for panel in range(panels_from, panels_to):
+        left = panel * WIDTH
+        for i in range(0, rows, WIDTH):
+            column_of_tiles(
+                a[i * depth :], 1, WIDTH, 0, min(WIDTH, rows - i),
+                panels, left * k + depth_from * WIDTH, depth,
+                y, at + i * y_row + left, y_row, min(WIDTH, n - left), mode, bias, left,
+            )  # fmt: skip

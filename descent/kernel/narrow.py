@@ -1,0 +1,49 @@
+"""Fewer bits per number: two bf16 or four bytes to a word, lane by lane.
+
+    pair(a, b) = bf16(a) | bf16(b) << 16        bf16: the upper half of a float32, rounded to even
+
+Lanes are those of `lanes`; `registers.outer` multiplies such words.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from descent.kernel.lanes import COUNT
+
+__all__ = ["fill", "floats", "pair", "quad", "rounded"]
+
+Array = np.ndarray
+
+
+def pair(a: Array, b: Array) -> Array:
+    """float32 lanes a and b as bf16, a in the low and b in the high half of an int32."""
+    low, high = _bf16(a), _bf16(b)
+    return (low | high << np.uint32(16)).view(np.int32)
+
+
+def rounded(v: Array) -> Array:
+    """float32 lanes as int32, to the nearest, halves to even."""
+    return np.rint(v).astype(np.int32)
+
+
+def floats(v: Array) -> Array:
+    """int32 lanes as float32, to the nearest."""
+    return v.astype(np.float32)
+
+
+def fill(n: int) -> Array:
+    """The number n in every lane, int32."""
+    return np.full(COUNT, n, np.int32)
+
+
+def quad(a: Array, b: Array, c: Array, d: Array) -> Array:
+    """The low bytes of four int32 lanes as one int32, a's lowest."""
+    return a & 255 | (b & 255) << 8 | (c & 255) << 16 | d << 24
+
+
+def _bf16(v: Array) -> Array:
+    bits = v.view(np.uint32)
+    nearest = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
+    quiet = bits | np.uint32(0x400000)  # NaN stays NaN
+    return np.where(np.isnan(v), quiet, nearest) >> np.uint32(16)
