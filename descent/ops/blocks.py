@@ -11,7 +11,16 @@ import numpy as np
 from descent.kernel import Kernel, compiling
 from descent.threads import share, slabs
 
-__all__ = ["by_rows", "compiled_when_large", "in_blocks", "large", "masked", "over_rows"]
+__all__ = [
+    "by_rows",
+    "compiled_when_large",
+    "in_blocks",
+    "large",
+    "large_rows",
+    "masked",
+    "over_rows",
+    "to_rows",
+]
 
 LARGE = 32_768  # elements from which a compiled loop is worth its compilation
 BLOCK = 16_384  # elements: a few temporaries of float64 fit a 1 MiB second-level cache
@@ -83,6 +92,18 @@ def by_rows(loop: Kernel, *arrays: np.ndarray) -> np.ndarray:
     y = np.empty_like(given[0])
     least = 1 + 2 * LARGE // y.shape[1]
     over_rows(lambda s: loop(*(a[s] for a in given), y[s]), len(y), least)
+    return y
+
+
+def large_rows(x: np.ndarray, *rest: Any) -> bool:
+    """`large`, and in memory row after row."""
+    return large(x) and x.flags.c_contiguous
+
+
+def to_rows(loop: Kernel, x: np.ndarray) -> np.ndarray:
+    """`loop(x, y)` with one result a row, slabs of rows side by side; returns y."""
+    y = np.empty(len(x), x.dtype)
+    over_rows(lambda s: loop(x[s], y[s]), len(x), 1 + 4 * LARGE // x.shape[1])
     return y
 
 

@@ -13,6 +13,8 @@ import numpy as np
 
 from descent.kernel import prange
 from descent.op import Rows, op
+from descent.ops import rowwise
+from descent.ops.blocks import large_rows, to_rows
 
 __all__ = [
     "all_", "amax", "amin", "any_", "argmax", "argmin", "count_nonzero", "max_", "max_of_all",
@@ -42,6 +44,11 @@ def amax(x, y):
 @amax.numpy
 def _(x):
     return np.maximum.reduce(x, 1)
+
+
+@amax.ladder.add("tuned", when=large_rows)
+def _(x):
+    return to_rows(rowwise.amax, x)
 
 
 @op("r [c] -> r", lower=Rows(), flops=lambda r, c: r * c)

@@ -11,6 +11,8 @@ import numpy as np
 
 from descent.kernel import prange
 from descent.op import Rows, op
+from descent.ops import rowwise
+from descent.ops.blocks import LARGE, large_rows, to_rows
 
 __all__ = ["logsumexp", "mean", "prod", "spread_rows", "sum_", "sum_rows"]
 
@@ -54,6 +56,16 @@ def sum_(x, y):
 sum_.numpy(sum_rows)
 
 
+@sum_.ladder.add("tuned", when=large_rows)
+def compiled_sums(x):
+    parts = min(4 * x.shape[1] // LARGE, 64)
+    if len(x) == 1 and parts > 1:  # one long row: its pieces side by side, then a rest
+        whole = x.shape[1] // parts * parts
+        pieces = to_rows(rowwise.totals, x[:, :whole].reshape(parts, -1))
+        return np.add.reduce(np.append(pieces, x[0, whole:]), keepdims=True, dtype=x.dtype)
+    return to_rows(rowwise.totals, x)
+
+
 @sum_.grad
 def sum_grad(dy, dx):
     for r in prange(dx.shape[0]):
@@ -77,6 +89,11 @@ def mean(x, y):
 @mean.numpy
 def _(x):
     return sum_rows(x) / x.dtype.type(x.shape[1])
+
+
+@mean.ladder.add("tuned", when=large_rows)
+def _(x):
+    return compiled_sums(x) / x.dtype.type(x.shape[1])
 
 
 @mean.grad

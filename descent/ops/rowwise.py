@@ -13,10 +13,12 @@ from descent.kernel import kernel
 from descent.ops.vectormath import ONE, ZERO, exp32
 
 __all__ = [
-    "cross_entropy", "cross_entropy_grad", "largest", "layer_norm_columns", "layer_norm_dx",
-    "log_softmax", "log_softmax_grad", "rms_norm", "rms_norm_columns", "rms_norm_dx", "softmax",
-    "softmax_grad",
+    "amax", "cross_entropy", "cross_entropy_grad", "largest", "layer_norm_columns",
+    "layer_norm_dx", "log_softmax", "log_softmax_grad", "rms_norm", "rms_norm_columns",
+    "rms_norm_dx", "softmax", "softmax_grad", "totals",
 ]  # fmt: skip
+
+STRETCH = 4096  # numbers of a row added up in float32
 
 
 def largest(row):
@@ -30,6 +32,25 @@ def largest(row):
         bits = np.float32(row[c]).view(np.int32)
         top = max(top, np.int32(bits ^ ((bits >> 31) & 0x7FFFFFFF)))  # in the order of the floats
     return np.int32(top ^ ((top >> 31) & 0x7FFFFFFF)).view(np.float32)
+
+
+@kernel
+def amax(x, y):
+    for r in range(x.shape[0]):
+        y[r] = largest(x[r])
+
+
+@kernel(reorder=True)
+def totals(x, y):
+    """The sum of every row: float32 in lanes for a stretch, stretches in float64."""
+    for r in range(x.shape[0]):
+        total = 0.0
+        for start in range(0, x.shape[1], STRETCH):
+            stretch, part = x[r, start : start + STRETCH], ZERO
+            for c in range(stretch.size):
+                part += stretch[c]
+            total += part
+        y[r] = total
 
 
 @kernel(reorder=True)

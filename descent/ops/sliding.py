@@ -32,7 +32,7 @@ DEPTH = 288  # terms of a sum taken at a time: what they read of x and a stays i
 @kernel
 def tile(of, a, i, row, a_p, a_q, x, j, x_p, at, n, y, to, y_row, skip, more):
     """y[to + r·y_row + c] = (what it holds if `more`) + the sum, for rows from `skip` on."""
-    block = registers.zeros(of)
+    block = registers.zeros(of, y)
     for p in range(n):
         for q in range(at.size):
             block = registers.outer(block, a, i + p * a_p + q * a_q, row, x, j + p * x_p + at[q])

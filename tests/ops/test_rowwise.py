@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from descent.kernel import kernel
-from descent.ops import likelihood, normalization, probability
+from descent.ops import extremes, likelihood, normalization, probability, reductions
 from descent.ops.rowwise import largest
 
 from .checks import check_op
@@ -55,6 +55,21 @@ def test_large_float32_rows_agree_with_float64(name):
         results.append((y, *op.backward(ctx, dy.astype(dtype), needs)))
     for a, b in zip(*results):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("shape", [(300, 401), (1, 300_007), (3, 100_001), (100_003, 1)])
+def test_sums_of_large_float32_arrays(shape):
+    x = rng.uniform(0, 1, shape).astype(np.float32)
+    truth = x.astype(np.float64)
+    for op, expected in (
+        (reductions.sum_, truth.sum(1)),
+        (reductions.mean, truth.mean(1)),
+        (extremes.amax, truth.max(1)),
+    ):
+        got = op.forward([x], {"dim": 1})[0][0]
+        assert got.dtype == np.float32
+        assert got.shape == (shape[0],)
+        np.testing.assert_allclose(got, expected, rtol=5e-7)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
