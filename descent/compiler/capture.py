@@ -48,7 +48,7 @@ class Capture:
         self.lowerings = Lowerings(self)
         self._starts: list[int] = []
         self._by_start: dict[int, Buffer] = {}
-        self._before = {id(o) for o in gc.get_objects() if isinstance(o, TensorBase)}
+        self._before = {id(o) for o in gc.get_objects() if issubclass(type(o), TensorBase)}
         self._grads_before: dict[int, Any] = {}
 
     # -- running a step ------------------------------------------------------------------------
