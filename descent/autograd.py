@@ -102,7 +102,7 @@ class Node:
 
     __slots__ = ("ctx", "edges", "hooks", "label", "needs", "number", "op", "retained", "saved")
 
-    def __init__(self, op: Any, ctx: Any, edges: list[Any], needs: list[bool]) -> None:
+    def __init__(self, op: Any, ctx: Any, edges: list[Any], needs: Sequence[bool]) -> None:
         self.op = op
         self.ctx = ctx
         self.edges = edges  # Node, leaf tensor or None, one per input
@@ -268,9 +268,8 @@ def apply(op: Any, *inputs: Any, **meta: Any) -> Any:
     return result
 
 
-def _record(op: Any, ctx: Any, inputs: Sequence[Any], needs: list[bool], y: Any) -> None:
-    edges = [(t.node if t.node is not None else t) if t.requires_grad else None for t in inputs]
-    node = Node(op, ctx, edges, needs)
+def _record(op: Any, ctx: Any, inputs: Sequence[Any], needs: Sequence[bool], y: Any) -> None:
+    node = Node(op, ctx, [t.node or t if t.requires_grad else None for t in inputs], needs)
     y.node = node
     y.requires_grad = True
     for i in op.saved_inputs(needs):
@@ -319,15 +318,14 @@ def backward(
     if node is None:
         _into_leaf(root, gradient, owned=False)
         return
-    pending: dict[Node, Array] = {node: gradient}
+    pending: dict[Node, Array] = {}
     owned: set[Node] = set()  # whose pending gradient is an array of this walk's own
-    heap = [(-node.number, node)]
+    heap: list[tuple[int, Node]] = []
+    dy = gradient
     enabled, _state.enabled = _state.enabled, False
     before = hush()
     try:
-        while heap:
-            node = heappop(heap)[1]
-            dy = pending.pop(node)
+        while True:
             if node.hooks or node.retained is not None:
                 dy = _run_hooks(node, dy)
             if node.ctx is None or node.saved:
@@ -353,6 +351,10 @@ def backward(
                 else:
                     pending[edge] = pending[edge] + g
                     owned.add(edge)
+            if not heap:
+                break
+            node = heappop(heap)[1]
+            dy = pending.pop(node)
     finally:
         restore(before)
         _state.enabled = enabled

@@ -23,6 +23,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import prod
 from typing import Any, NamedTuple
 
@@ -129,9 +130,9 @@ class Lowering:
 
     metas: tuple[str, ...] = ()  # meta names it consumes
 
-    def down(self, op: Op, arrays: Sequence[Array], meta: Metas) -> tuple[list[Array], Any]:
-        """The canonical inputs, and a plan with which to come back."""
-        return list(arrays), None
+    def down(self, op: Op, arrays: Sequence[Array], meta: Metas) -> tuple[Sequence[Array], Any]:
+        """The canonical inputs, and a plan with which to come back; None: they are the same."""
+        return arrays, None
 
     def up(self, op: Op, plan: Any, i: int, out: Array) -> Array:
         """Output `i` in the user's shape."""
@@ -154,6 +155,7 @@ class RowPlan(NamedTuple):
     kept: tuple[int, ...]  # shape of a per-row output for the user
     full: tuple[int, ...]  # r and c
     flat: tuple[int, int]  # the canonical shape
+    same: bool  # it is the user's, for the outputs too
 
 
 @functools.lru_cache(maxsize=4096)
@@ -169,10 +171,12 @@ def _row_plan(shape: tuple[int, ...], dim: int | tuple[int, ...] | None, keepdim
     r, c = tuple(shape[d] for d in rest), tuple(shape[d] for d in dims)
     kept = tuple(1 if d in dims else n for d, n in enumerate(shape)) if keepdim else r
     perm = rest + dims
+    flat = (prod(r), prod(c))
     if perm == tuple(range(nd)):
-        return RowPlan(None, None, r, c, kept, r + c, (prod(r), prod(c)))
+        same = shape == flat and kept == flat[:1]
+        return RowPlan(None, None, r, c, kept, shape, flat, same)
     inverse = tuple(int(i) for i in np.argsort(perm))
-    return RowPlan(perm, inverse, r, c, kept, r + c, (prod(r), prod(c)))
+    return RowPlan(perm, inverse, r, c, kept, r + c, flat, False)
 
 
 class Rows(Lowering):
@@ -183,11 +187,19 @@ class Rows(Lowering):
 
     metas = ("dim", "keepdim")
 
-    def down(self, op: Op, arrays: Sequence[Array], meta: Metas) -> tuple[list[Array], RowPlan]:
+    def down(
+        self, op: Op, arrays: Sequence[Array], meta: Metas
+    ) -> tuple[Sequence[Array], RowPlan | None]:
         dim = meta.get("dim")
         if type(dim) is list:
             dim = tuple(dim)
         plan = _row_plan(arrays[0].shape, dim, meta.get("keepdim", False))
+        if plan.same:
+            for a, letters in zip(arrays, op.in_letters):
+                if a.ndim != len(letters):
+                    break
+            else:
+                return arrays, None
         return [self._flat(a, plan, k) for a, k in zip(arrays, op.in_letters)], plan
 
     @staticmethod
@@ -203,17 +215,21 @@ class Rows(Lowering):
             out = out.reshape(plan.full)
         return out if plan.inverse is None else out.transpose(plan.inverse)
 
-    def up(self, op: Op, plan: RowPlan, i: int, out: Array) -> Array:
+    def up(self, op: Op, plan: RowPlan | None, i: int, out: Array) -> Array:
+        if plan is None:
+            return out
         letters = op.axes.outputs[i].letters
         if len(letters) == 2:
             return self._full(out, plan)
         kept = plan.kept if letters == ("r",) else plan.c
         return out if out.shape == kept else out.reshape(kept)
 
-    def down_out(self, op: Op, plan: RowPlan, i: int, out: Array) -> Array:
-        return self._flat(out, plan, op.out_letters[i])
+    def down_out(self, op: Op, plan: RowPlan | None, i: int, out: Array) -> Array:
+        return out if plan is None else self._flat(out, plan, op.out_letters[i])
 
-    def up_in(self, op: Op, plan: RowPlan, i: int, dx: Array) -> Array:
+    def up_in(self, op: Op, plan: RowPlan | None, i: int, dx: Array) -> Array:
+        if plan is None:
+            return dx
         letters = op.in_letters[i]
         if letters == ("r", "c"):
             return self._full(dx, plan)
@@ -227,6 +243,14 @@ class Context(NamedTuple):
     metas: Metas
     saved: dict[str, Array]
     inputs: list[tuple[tuple[int, ...], np.dtype]]  # canonical shape and dtype of every input
+
+
+class _Plan(NamedTuple):
+    """For the inputs that need a gradient: what the backward pass reads, and what it runs."""
+
+    inputs: list[int]
+    outputs: list[int]
+    ladders: list[tuple[Ladder, list[int]]]  # each with the numbers of the inputs it is for
 
 
 class Op:
@@ -262,8 +286,7 @@ class Op:
         self.grads: list[Ladder] = []
         self._direct = type(self.lower) is Lowering  # the user's call is the canonical one
         self._dy = f"d{self.outputs[0]}"
-        self._plans: dict[tuple[bool, ...], tuple[list[int], list[int]]] = {}
-        self._targets: list[list[int]] = []  # of every ladder of gradients: which inputs' they are
+        self._plans: dict[tuple[bool, ...], _Plan] = {}
 
     # -- declaration -------------------------------------------------------------------------
 
@@ -283,7 +306,6 @@ class Op:
         reads = [n for n in names if n not in writes and n not in metas]
         ladder = Ladder(Kernel(fn), reads, writes, metas)
         self.grads.append(ladder)
-        self._targets.append([self.inputs.index(n[1:]) for n in writes])
         self._plans.clear()
         return ladder
 
@@ -291,21 +313,23 @@ class Op:
 
     def saved_inputs(self, needs: Sequence[bool]) -> list[int]:
         """Indices of the inputs that the backward pass reads."""
-        return self._plan(needs)[0]
+        return self._plan(needs).inputs
 
     def saves_output(self, needs: Sequence[bool]) -> bool:
         """Whether the backward pass reads the first output."""
-        return 0 in self._plan(needs)[1]
+        return 0 in self._plan(needs).outputs
 
-    def _plan(self, needs: Sequence[bool]) -> tuple[list[int], list[int]]:
+    def _plan(self, needs: Sequence[bool]) -> _Plan:
         key = tuple(needs)
         plan = self._plans.get(key)
         if plan is None:
             wanted = {f"d{n}" for n, need in zip(self.inputs, needs) if need}
-            reads = {n for g in self.grads if wanted & set(g.outputs) for n in g.inputs}
-            plan = self._plans[key] = (
+            ladders = [g for g in self.grads if wanted & set(g.outputs)]
+            reads = {n for g in ladders for n in g.inputs}
+            plan = self._plans[key] = _Plan(
                 [i for i, n in enumerate(self.inputs) if n in reads],
                 [i for i, n in enumerate(self.outputs) if n in reads],
+                [(g, [self.inputs.index(n[1:]) for n in g.outputs]) for g in ladders],
             )
         return plan
 
@@ -317,38 +341,38 @@ class Op:
         metas = [meta[m] for m in self.metas] if self.metas else ()
         before = hush()
         try:
-            outs = self.ladder.run(lowered, metas, lambda: self.allocate(lowered))
+            outs = self.ladder.run(lowered, metas, partial(self.allocate, lowered))
         finally:
             restore(before)
         ctx = None
         if needs is not None:
-            ins, outputs = self._plan(needs)
-            saved = {self.inputs[i]: lowered[i] for i in ins}
-            for i in outputs:
+            reads = self._plan(needs)
+            saved = {self.inputs[i]: lowered[i] for i in reads.inputs}
+            for i in reads.outputs:
                 saved[self.outputs[i]] = outs[i]
             ctx = Context(plan, meta, saved, [(a.shape, a.dtype) for a in lowered])
         up = self.lower.up
         if self.visible == 1:  # the common case
             y = outs[0] if type(outs[0]) is np.ndarray else np.asarray(outs[0])
-            return (y if self._direct else up(self, plan, 0, y),), ctx
+            return (y if plan is None else up(self, plan, 0, y),), ctx
         return tuple(up(self, plan, i, np.asarray(outs[i])) for i in range(self.visible)), ctx
 
     def backward(self, ctx: Context, dy: Array, needs: Sequence[bool]) -> list[Array | None]:
         """The gradient of every input that needs one, in the user's shapes."""
-        dy = dy if self._direct else self.lower.down_out(self, ctx.plan, 0, dy)
-        saved, metas, given = ctx.saved, ctx.metas, self._dy
+        plan, metas, saved, _ = ctx
+        if plan is not None:
+            dy = self.lower.down_out(self, plan, 0, dy)
+        given = self._dy
         grads: list[Array | None] = [None] * len(self.inputs)
-        for ladder, targets in zip(self.grads, self._targets):
-            if not any([needs[i] for i in targets]):
-                continue
+        for ladder, targets in self._plan(needs).ladders:
             outs = ladder.run(
                 [dy if n == given else saved[n] for n in ladder.inputs],
                 [metas[m] for m in ladder.metas] if ladder.metas else (),
-                lambda targets=targets: [np.empty(*ctx.inputs[i]) for i in targets],
+                partial(_like, ctx.inputs, targets),
             )
             for i, dx in zip(targets, outs):
                 if needs[i]:
-                    grads[i] = dx if self._direct else self.lower.up_in(self, ctx.plan, i, dx)
+                    grads[i] = dx if plan is None else self.lower.up_in(self, plan, i, dx)
         return grads
 
     def allocate(self, lowered: Sequence[Array], dtype: Any = None) -> list[Array]:
@@ -369,6 +393,10 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<op {self.name}: {self.axes.text}>"
+
+
+def _like(inputs: Sequence[Any], targets: Sequence[int]) -> list[Array]:
+    return [np.empty(*inputs[i]) for i in targets]
 
 
 def op(axes: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
