@@ -16,7 +16,7 @@ import numpy as np
 from bench.compare import Bar
 from bench.race import Work
 from bench.sides.process import Side
-from bench.sides.stepping import Data, Run, cycle
+from bench.sides.stepping import Data, Run, compiled_cycle, cycle
 
 __all__ = ["WORK"]
 
@@ -70,7 +70,6 @@ def descent_eager(data: Data) -> Run:
 
 def descent_compiled(data: Data) -> Run:
     import descent.optim
-    from descent import compile as compiled
 
     ps = [descent.from_numpy(data[name]).requires_grad_() for name in WEIGHTS]
     optimizer = descent.optim.SGD(ps, lr=0.1)
@@ -82,7 +81,7 @@ def descent_compiled(data: Data) -> Run:
         optimizer.step()
         return loss
 
-    return cycle(compiled(train_step), _batches(descent, data))
+    return compiled_cycle(train_step, _batches(descent, data))
 
 
 def torch_eager(data: Data) -> Run:

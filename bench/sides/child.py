@@ -57,6 +57,14 @@ def _steps(run: Callable[[int], float], asked: dict[str, Any]) -> dict[str, Any]
     return {"seconds": getattr(run, "seconds", seconds), "loss": loss}
 
 
+def _report(run: Callable[[int], float]) -> dict[str, Any]:
+    return {
+        "memory": memory_peak(getattr(run, "pid", "self")),
+        "versions": versions(),
+        "notes": getattr(run, "notes", list)(),
+    }
+
+
 def serve(make: Callable[[], Callable[[int], float]], asks: Any, answers: Any) -> None:
     """Answer each line of `asks`; a side that cannot be made says so once and ends."""
 
@@ -72,7 +80,7 @@ def serve(make: Callable[[], Callable[[int], float]], asks: Any, answers: Any) -
             if "steps" in asked:
                 answer(_steps(run, asked))
             else:
-                answer({"memory": memory_peak(getattr(run, "pid", "self")), "versions": versions()})
+                answer(_report(run))
         getattr(run, "close", int)()
     except ModuleNotFoundError as error:
         answer({"missing": f"{error.name} is not installed"})

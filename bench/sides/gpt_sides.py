@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.sides import gpt
-from bench.sides.stepping import Data, Run, cycle
+from bench.sides.stepping import Data, Run, compiled_cycle, cycle
 
 __all__ = ["descent_compiled", "descent_eager", "torch_compiled", "torch_eager"]
 
@@ -27,9 +27,8 @@ def descent_compiled(shape: gpt.Shape, data: Data, **how: Any) -> Run:
     """descent, the whole step compiled."""
     import descent.nn.functional
     import descent.optim
-    from descent import compile as compiled
 
-    return cycle(compiled(_step(descent, shape, data), **how), gpt.batches(descent, data))
+    return compiled_cycle(_step(descent, shape, data), gpt.batches(descent, data), **how)
 
 
 def torch_eager(shape: gpt.Shape, data: Data, bf16: bool = False) -> Run:

@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.sides.process import peers_folder
 
-__all__ = ["Data", "Run", "checkout", "cycle"]
+__all__ = ["Data", "Run", "checkout", "compiled_cycle", "cycle"]
 
 Run = Callable[[int], float]  # do n further steps; the last one's loss
 Data = Mapping[str, np.ndarray]
@@ -30,6 +30,21 @@ def cycle(step: Callable[[Any, Any], Any], batches: list[tuple[Any, Any]]) -> Ru
         done += n
         return loss.item()  # type: ignore[union-attr]
 
+    return run
+
+
+def compiled_cycle(step: Callable[[Any, Any], Any], batches: list[Any], **how: Any) -> Run:
+    """The same for descent's compiled form; it says so if it had to run uncompiled."""
+    from descent.compiler.step import compile as compiled
+
+    fast = compiled(step, **how)
+    run = cycle(fast, batches)
+
+    def notes() -> list[str]:
+        refused = getattr(fast, "refused", None)
+        return [f"descent ran this step uncompiled: {refused}"] if refused else []
+
+    run.notes = notes  # type: ignore[attr-defined]
     return run
 
 
