@@ -52,7 +52,7 @@ def test_what_is_no_grid_of_stride_one_is_refused():
     assert sliding.grid_of(table(places, (3, 3), two, zero, one)[0], 144) is None
     assert sliding.grid_of(table(places, (3, 3), one, one, one)[0], 144) is None  # margins outside
     assert sliding.grid_of(table((4, 4), (3, 3), one, zero, one)[0], 16) is None  # too small
-    good = table(places, (3, 3), one, zero, one)[0]
+    good = table(places, (3, 3), one, zero, one)[0].copy()
     assert sliding.grid_of(good, 144) is not None
     assert sliding.grid_of(good, 120) is None
     good[50, 4] += 1

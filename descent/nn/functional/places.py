@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -42,13 +43,28 @@ def table(
     ceil_mode: bool = False,
 ) -> tuple[np.ndarray, tuple[int, ...]]:
     """The flattened place of element k of window s, −1 outside, as [S, K]; the windows per axis."""
+    return _table(*map(tuple, (sizes, kernel, stride, margin, dilation)), ceil_mode)
+
+
+@functools.lru_cache(maxsize=64)
+def _table(
+    sizes: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    margin: tuple[int, ...],
+    dilation: tuple[int, ...],
+    ceil_mode: bool,
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """`table`, kept for the next step: it depends on shapes alone. Read-only."""
     per_axis, counts = [], []
     for n, k, s, m, d in zip(sizes, kernel, stride, margin, dilation):
         count = window_count(n, k, s, m, d, ceil_mode)
         at = np.arange(max(count, 0))[:, None] * s - m + np.arange(k) * d
         per_axis.append(np.where((at >= 0) & (at < n), at, -1))
         counts.append(count)
-    return _combined(per_axis, sizes), tuple(counts)
+    at = _combined(per_axis, sizes)
+    at.flags.writeable = False
+    return at, tuple(counts)
 
 
 def adaptive_table(sizes: Sequence[int], counts: Sequence[int]) -> np.ndarray:
