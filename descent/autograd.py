@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from descent.op import AnyOp
+from descent.op import AnyOp, Movement
 from descent.op.quiet import hush, restore
 
 __all__ = [
@@ -104,7 +104,7 @@ class Node:
 
     def __init__(self, op: Any, ctx: Any, edges: list[Any], needs: Sequence[bool]) -> None:
         self.op = op
-        self.ctx = ctx
+        self.ctx: Any = ctx
         self.edges = edges  # Node, leaf tensor or None, one per input
         self.needs = needs
         self.number = next(_numbers)
@@ -330,12 +330,17 @@ def backward(
                 dy = _run_hooks(node, dy)
             if node.ctx is None or node.saved:
                 _check_usable(node)
-            grads = node.op.backward(node.ctx, dy, node.needs)
+            op, ctx, edges = node.op, node.ctx, node.edges
+            if type(op) is Movement and op.adding and edges[0] in owned and watch is None:
+                op.add_gradient(ctx, dy, pending[edges[0]])
+                grads: Sequence[Array | None] = ()
+            else:
+                grads = op.backward(ctx, dy, node.needs)
             if watch is not None:
                 watch(node, dy, grads)
             if not retain_graph:
                 node.ctx = None
-            for edge, g in zip(node.edges, grads):
+            for edge, g in zip(edges, grads):
                 if edge is None or g is None:
                     continue
                 mine = g is not dy and g.base is None

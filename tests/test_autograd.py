@@ -119,3 +119,27 @@ def test_observers_see_every_op() -> None:
     with autograd.observe(lambda op, inputs, outputs, meta: seen.append(op.name)):
         (leaf(1.0) * 2.0 + 1.0).sum()
     assert seen == ["mul", "add", "sum"]
+
+
+def test_pieces_of_one_tensor_fill_one_gradient():
+    x = dc.arange(12.0).reshape(3, 4).requires_grad_()
+    y = x * 1
+    a, b = y.split(2, 1)
+    loss = (a * a).sum() + (b * 3).sum() + (y[1] * 5).sum() + (y[:, 1:3] * y[:, 1:3]).sum()
+    expected = np.zeros((3, 4))
+    expected[:, :2] += 2 * x.array[:, :2]
+    expected[:, 2:] += 3
+    expected[1] += 5
+    expected[:, 1:3] += 2 * x.array[:, 1:3]
+    for times in (1, 2):  # the graph is kept as it was
+        loss.backward(retain_graph=True)
+        np.testing.assert_array_equal(x.grad.numpy(), times * expected)
+
+
+def test_a_piece_does_not_write_into_a_gradient_that_is_not_the_walks_own():
+    x = dc.ones(4).requires_grad_()
+    g = dc.ones(4)
+    y = x * 1
+    (y + y[:2].repeat(2)).backward(g)  # y's first gradient is g itself
+    assert g.tolist() == [1, 1, 1, 1]
+    assert x.grad.tolist() == [3, 3, 1, 1]

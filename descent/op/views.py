@@ -50,10 +50,19 @@ class Movement:
         names = list(inspect.signature(fn).parameters)
         self.inputs, self.metas = (names[0],), tuple(names[1:])
         self.gradient: Callable[..., Any] | None = None
+        self.adding: Callable[..., None] | None = None
 
     def grad(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         """Decorator: the gradient, itself a movement (or a sum where elements were repeated)."""
         self.gradient = fn
+        return fn
+
+    def adds(self, fn: Callable[..., None]) -> Callable[..., None]:
+        """Decorator: `(dx, dy, metas...)` adds the gradient into dx, where most of it is zero.
+
+        The pieces of a split array then fill one gradient instead of making one each.
+        """
+        self.adding = fn
         return fn
 
     def named(self, name: str) -> Movement:
@@ -82,12 +91,17 @@ class Movement:
             return (y,), None
         return (y,), (([a.shape for a in arrays] if self.many else arrays[0].shape), meta)
 
-    def backward(self, ctx: Moved, dy: Array, needs: Sequence[bool]) -> list[Array | None]:
+    def backward(self, ctx: Any, dy: Array, needs: Sequence[bool]) -> list[Array | None]:
         """The gradient of every input."""
         if self.gradient is None:
             raise RuntimeError(f"{self.name} has no gradient")
         found = self.gradient(dy, ctx[0], *[ctx[1][m] for m in self.metas])
         return list(found) if self.many else [found]
+
+    def add_gradient(self, ctx: Any, dy: Array, dx: Array) -> None:
+        """The gradient of the input, added into `dx`, by the function given to `adds`."""
+        assert self.adding is not None
+        self.adding(dx, dy, *[ctx[1][m] for m in self.metas])
 
     def explain(
         self,

@@ -61,6 +61,11 @@ def _(dy, given, index):
     return dx
 
 
+@select.adds
+def _(dx, dy, index):
+    dx[index] += dy
+
+
 slice_ = select.named("slice")
 
 

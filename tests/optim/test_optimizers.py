@@ -1,6 +1,8 @@
 """Every optimiser against PyTorch's, step by step, and what an optimiser does around its rule."""
 
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -240,3 +242,13 @@ def test_gradients_and_parameters_of_any_layout(name):
         results.append(p.array.copy())
     for r in results[1:]:
         np.testing.assert_allclose(r, results[0], rtol=1e-15)
+
+
+def test_small_models_take_steps_without_the_compiler():
+    code = (
+        "import sys, descent as dc; from descent import nn, optim\n"
+        "net = nn.Linear(20, 20); o = optim.AdamW(net.parameters())\n"
+        "net(dc.randn(4, 20)).softmax(1).square().sum().backward(); o.step()\n"
+        "assert 'numba' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
