@@ -260,11 +260,19 @@ float, double, half, long, int, short = float32, float64, float16, int64, int32,
 
 
 def __getattr__(name: str):
-    """The floors above the tensor are loaded when first used: `descent.nn`, `descent.optim`."""
+    """The floors above the tensor are loaded when first used: `descent.nn`, `descent.compile`."""
     if name in ("linalg", "nn", "optim", "special"):
         import importlib
 
         return importlib.import_module(f"descent.{name}")
+    if name == "compile":
+        from descent.compiler.step import compile
+
+        return compile
+    if name == "replay":
+        from descent.compiler.scalars import replay
+
+        return replay
     raise AttributeError(f"module 'descent' has no attribute {name!r}")
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import bisect
 import gc
 import heapq
+import inspect
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -28,6 +29,7 @@ from descent.compiler.graph import Buffer, Check, Map, Reduce, ScatterAdd, Updat
 from descent.compiler.lowering import Lowerings
 from descent.compiler.shadow import Shadow, Unsupported, set_current
 from descent.op import Elementwise, Movement, Op
+from descent.random import engine
 
 __all__ = ["Capture"]
 
@@ -62,10 +64,10 @@ class Capture:
             set_current(self)
             for t in reachable:
                 self.shadow(t)
-            state.capture = self
+            state.capture, engine.observer = self, self.drawn
             return fn(*arguments)
         finally:
-            state.capture = None
+            state.capture = engine.observer = None
             self.after = {id(t): t.grad for t, _ in self.kept}
             for t, array in self.kept:
                 t.array = array
@@ -258,12 +260,20 @@ class Capture:
 
     def drawn(self, draw: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Shadow:
         """An array the generator fills each time the step runs: draw(*args, **kwargs)."""
-        generator = kwargs.get("generator")
-        probe = draw(*args, **{**kwargs, "generator": _copy_of(generator)})
+        given = inspect.signature(draw).bind(*args, **kwargs)
+        if any(isinstance(v, Shadow) for v in given.arguments.values()):
+            raise Unsupported(f"{draw.__name__} with probabilities that the step computes")
+        observer, engine.observer = engine.observer, None
+        try:
+            generator = given.arguments.get("generator")
+            given.arguments["generator"] = _copy_of(generator)
+            probe = draw(*given.args, **given.kwargs)
+        finally:
+            engine.observer = observer
         y = self.temporary(probe.shape, probe.dtype)
-        buffer = self.view(y).buffer
-        buffer.kind = "drawn"
-        self.draws.append((draw, args, kwargs, self.view(y)))
+        view = self.view(y)
+        view.buffer.kind = "drawn"
+        self.draws.append((draw, args, kwargs, view))
         return y
 
     def check_range(self, ids: Any, high: int, allowed: int) -> None:
@@ -477,10 +487,8 @@ def _identity(d: Any) -> bool:
 
 
 def _copy_of(generator: Any) -> Any:
-    from descent import random
-
-    g = random.Generator()
-    g.set_state((generator or random.default_generator).get_state())
+    g = engine.Generator()
+    g.set_state((generator or engine.default_generator).get_state())
     return g
 
 

@@ -259,13 +259,17 @@ class Lowerings:
         )
         return dw
 
-    def _places(self, given: tuple[int, ...], index: Any) -> tuple[Any, int]:
-        """Flat row numbers for integer indices on the leading axes, and how many axes they take."""
+    def _places(self, given: tuple[int, ...], index: Any) -> tuple[Any, tuple[int, ...]]:
+        """Row numbers for an index, and the trailing sizes that it leaves whole (a row's shape)."""
         parts = index if isinstance(index, tuple) else (index,)
-        if not all(isinstance(p, np.ndarray) and p.dtype.kind in "iu" for p in parts):
-            raise Unsupported("indexing by masks, or by arrays and slices mixed")
+        arrays = [p for p in parts if isinstance(p, np.ndarray)]
+        if not any(isinstance(p, Shadow) for p in arrays):  # known now: numbers in the source
+            places, tail = gathers._positions(given, tuple(parts))
+            return self.capture.place(np.ascontiguousarray(places)), tail
+        if len(arrays) < len(parts) or any(p.dtype.kind not in "iu" for p in arrays):
+            raise Unsupported("indexing by masks, or by arrays beside slices, that the step computes")
         places = None
-        for p, n in zip(parts, given):
+        for p, n in zip(arrays, given):
             p = p if isinstance(p, Shadow) else self.capture.place(p.astype(np.int64))
             if p.dtype != np.int64:
                 p = self.capture.cast(p, np.dtype(np.int64))
@@ -275,19 +279,41 @@ class Lowerings:
             else:
                 shape = np.broadcast_shapes(places.shape, p.shape)
                 places = self.capture.map(place, shape, np.int64, (places, p), (n,))
-        return places, len(parts)
+        return places, given[len(arrays) :]
 
     def index(self, x: Any, index: Any) -> Any:
-        """x[index] for integer arrays on the leading axes."""
-        places, used = self._places(x.shape, index)
-        rows = int(np.prod(x.shape[:used], dtype=int))
-        table = self._row_major(x).reshape((rows, *x.shape[used:]))
+        """x[index] for integer arrays, masks known now, and slices beside them."""
+        lead, moved = self._leading_slices(index)
+        if lead:  # x[:, ids]: the indexed axis first, and back
+            axes = (*range(lead, x.ndim), *range(lead))
+            y = self.index(x.transpose(axes), moved)
+            n = y.ndim - lead
+            return y.transpose((*range(n, y.ndim), *range(n)))
+        places, tail = self._places(x.shape, index)
+        rows = x.size // max(int(np.prod(tail, dtype=int)), 1)
+        table = self._row_major(x).reshape((rows, *tail))
         return self._lookup(table, places)
 
+    def _leading_slices(self, index: Any) -> tuple[int, Any]:
+        """How many whole axes stand before one traced index array, and the index without them."""
+        if not isinstance(index, tuple) or not isinstance(index[-1], Shadow):
+            return 0, index
+        lead = len(index) - 1
+        whole = all(isinstance(p, slice) and p == slice(None) for p in index[:lead])
+        return (lead, index[lead:]) if whole else (0, index)
+
     def _index_back(self, dy: Any, given: tuple[int, ...], index: Any) -> Any:
-        places, used = self._places(given, index)
-        rows = int(np.prod(given[:used], dtype=int))
-        return self._scatter(dy, places, (rows, *given[used:])).reshape(given)
+        lead, moved = self._leading_slices(index)
+        if lead:
+            n = dy.ndim - lead
+            used = moved[0].ndim
+            dy = dy.transpose((*range(lead, lead + used), *range(lead + used, dy.ndim), *range(lead)))
+            dx = self._index_back(dy, (*given[lead:], *given[:lead]), moved)
+            n = dx.ndim - lead
+            return dx.transpose((*range(n, dx.ndim), *range(n)))
+        places, tail = self._places(given, index)
+        rows = int(np.prod(given, dtype=int)) // max(int(np.prod(tail, dtype=int)), 1)
+        return self._scatter(dy, places, (rows, *tail)).reshape(given)
 
 
 def _path(op: Op, ladder: Any) -> tuple[str, str]:

@@ -40,7 +40,11 @@ _SAFE_FUNCTIONS = {
     np.result_type, np.lib.stride_tricks.as_strided, np.lib.stride_tricks.sliding_window_view,
     np.broadcast_arrays, np.transpose, np.moveaxis, np.swapaxes, np.expand_dims, np.squeeze,
     np.diagonal, np.can_cast, np.iscomplexobj, np.isrealobj, np.atleast_1d, np.atleast_2d, np.flip,
-    np.split, np.stack, np.tril, np.triu, np.roll,
+    np.split, np.array_split, np.stack, np.tril, np.triu, np.roll,
+}  # fmt: skip
+_SUBOK = {
+    np.broadcast_to, np.lib.stride_tricks.as_strided, np.lib.stride_tricks.sliding_window_view,
+    np.broadcast_arrays,
 }  # fmt: skip
 _LIKE = {np.zeros_like: 0, np.ones_like: 1, np.full_like: None, np.empty_like: None}
 
@@ -91,6 +95,8 @@ class Shadow(np.ndarray):
             return args[0] if args[0].flags.c_contiguous else current().copied(args[0])
         if func is np.where and len(args) == 3:
             return current().where(*args)
+        if func in _SUBOK:
+            kwargs = {**kwargs, "subok": True}
         if func in _SAFE_FUNCTIONS:
             return super().__array_function__(func, types, args, kwargs)
         raise Unsupported(f"NumPy's {func.__name__} on the numbers of a tensor")

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from descent.random.engine import Generator, as_float_dtype, resolve
+from descent.random.engine import Generator, as_float_dtype, draw, resolve
 from descent.random.uniforms import exponential, unit
 
 __all__ = ["multinomial"]
@@ -24,6 +24,7 @@ __all__ = ["multinomial"]
 _MOST_CATEGORIES = 1 << 24
 
 
+@draw
 def multinomial(
     probs: Any,
     num_samples: int,

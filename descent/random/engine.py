@@ -9,10 +9,11 @@ Left out: devices other than the CPU.
 
 from __future__ import annotations
 
+import functools
 import operator
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -25,6 +26,7 @@ __all__ = [
     "initial_seed",
     "get_rng_state",
     "set_rng_state",
+    "draw",
 ]
 
 Shape = int | Sequence[int]
@@ -249,3 +251,16 @@ def as_float_dtype(dtype: Any, caller: str) -> np.dtype:
             f'"{caller}" not implemented for {result}: float32 or float64 would be right'
         )
     return result
+
+
+observer: Any = None  # a step being captured: it is told of a draw, which happens when it runs
+
+
+def draw(fn: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """Decorator of the public draws: while `observer` is set, it stands in for the numbers."""
+
+    @functools.wraps(fn)
+    def drawing(*args: Any, **kwargs: Any) -> np.ndarray:
+        return fn(*args, **kwargs) if observer is None else observer(fn, args, kwargs)
+
+    return drawing

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from descent.random.engine import Generator, Shape, as_shape, resolve
+from descent.random.engine import Generator, Shape, as_shape, draw, resolve
 
 __all__ = ["randint", "randperm"]
 
@@ -23,6 +23,7 @@ _TWO_WORDS_FROM = 1 << 28
 _INSIDE_OUT_FROM = ((1 << 32) - 1) // 20
 
 
+@draw
 def randint(
     low: int,
     high: int,
@@ -53,6 +54,7 @@ def randint(
     return values.astype(kind).reshape(dims)
 
 
+@draw
 def randperm(n: int, dtype: Any = np.int64, generator: Generator | None = None) -> np.ndarray:
     """A random order of 0 … n-1. Raises RuntimeError where the dtype cannot hold n."""
     n, kind = operator.index(n), np.dtype(dtype)

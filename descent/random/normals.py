@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from descent.random.engine import Generator, Shape, as_float_dtype, as_shape, resolve
+from descent.random.engine import Generator, Shape, as_float_dtype, as_shape, draw, resolve
 from descent.random.fma import fma, fma32
 from descent.random.uniforms import unit
 
@@ -24,11 +24,13 @@ _BLOCK = 16
 _CHUNK = 1 << 11  # blocks transformed at a time: the temporaries stay in cache
 
 
+@draw
 def randn(shape: Shape, dtype: Any = np.float32, generator: Generator | None = None) -> np.ndarray:
     """Standard normal numbers of the given shape, float32 or float64."""
     return normal(0.0, 1.0, shape, dtype, generator)
 
 
+@draw
 def normal(
     mean: float,
     std: float,

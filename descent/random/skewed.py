@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from descent.random.engine import Generator, Shape, as_shape, resolve
+from descent.random.engine import Generator, Shape, as_shape, draw, resolve
 from descent.random.normals import pair_by_pair
 from descent.random.uniforms import unit
 
 __all__ = ["cauchy", "geometric", "log_normal"]
 
 
+@draw
 def cauchy(
     shape: Shape,
     median: float = 0.0,
@@ -35,6 +36,7 @@ def cauchy(
     return np.array(values).astype(dtype).reshape(dims)
 
 
+@draw
 def geometric(
     shape: Shape, p: float, dtype: Any = np.float32, generator: Generator | None = None
 ) -> np.ndarray:
@@ -47,6 +49,7 @@ def geometric(
         return np.ceil(np.log(u) / math.log1p(-p)).astype(dtype).reshape(dims)
 
 
+@draw
 def log_normal(
     shape: Shape,
     mean: float = 1.0,

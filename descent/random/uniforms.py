@@ -11,18 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from descent.random.engine import Generator, Shape, as_float_dtype, as_shape, resolve
+from descent.random.engine import Generator, Shape, as_float_dtype, as_shape, draw, resolve
 from descent.random.fma import fma
 
 __all__ = ["rand", "uniform", "bernoulli", "exponential"]
 
 
+@draw
 def rand(shape: Shape, dtype: Any = np.float32, generator: Generator | None = None) -> np.ndarray:
     """Uniform on [0, 1), of the given shape, float32 or float64."""
     kind, dims = as_float_dtype(dtype, "rand"), as_shape(shape)
     return unit(resolve(generator), math.prod(dims), kind).reshape(dims)
 
 
+@draw
 def uniform(
     shape: Shape,
     low: float = 0.0,
@@ -51,6 +53,7 @@ def uniform(
     return values.reshape(dims)
 
 
+@draw
 def bernoulli(
     p: Any,
     shape: Shape | None = None,
@@ -87,6 +90,7 @@ def _bernoulli_each(
     return (u < p).astype(kind if dtype is None else dtype)
 
 
+@draw
 def exponential(
     shape: Shape,
     lambd: float = 1.0,

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["COMPARISONS", "Expressions", "Term"]
+__all__ = ["COMPARISONS", "Expressions", "Term", "statement"]
 
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
+_LINE = 80
 _CHOICE, _SUM, _PRODUCT, _POWER, _ATOM = range(5)
 # operator: (its own precedence, what its left and its right operand must have to stand bare)
 _OPERATORS = {
@@ -41,7 +42,7 @@ class Term:
 class Expressions:
     """Writes Terms; `outer` collects the lines before the loop over rows, `inner` those in it."""
 
-    def __init__(self, indent: str = "") -> None:
+    def __init__(self) -> None:
         self.outer: list[str] = []
         self.inner: list[str] = []
         self.names: dict[str, str] = {}
@@ -71,16 +72,16 @@ class Expressions:
             return f"({yes} if {self._condition(condition, in_row)} else {no})", _ATOM
         if term.condition:
             return f"(1.0 if {self._condition(term, in_row)} else 0.0)", _ATOM
-        if term.op == "sum":
+        if term.op == "sum" and len(term.args) > 1:
             return self._sum(term, in_row), _SUM
         if term.op == "relu":
-            x = self._named(self._bare(term.args[0], _ATOM, in_row), in_row)
+            x = self._named(self._bare(term.args[0], _CHOICE, in_row), in_row)
             return f"(0.0 if {x} < 0.0 else {x})", _ATOM
         return self._simple(term, in_row)
 
     def _simple(self, term: Term, in_row: bool) -> tuple[str, int]:
         op, args = term.op, term.args
-        if op == "copy":
+        if op in ("copy", "sum"):  # a sum of one
             return self._text(args[0], in_row)
         if op == "neg":
             return f"-{self._bare(args[0], _ATOM, in_row)}", _PRODUCT
@@ -126,7 +127,7 @@ class Expressions:
             return text
         if text not in self.names or in_row:
             name = self.fresh("v" if in_row else "w")
-            (self.inner if in_row else self.outer).append(f"{name} = {text}")
+            (self.inner if in_row else self.outer).extend(statement(name, "=", text))
             if in_row:
                 return name
             self.names[text] = name
@@ -140,10 +141,24 @@ class Expressions:
         before, self.inner = self.inner, []
         total = self.fresh("s")
         text = self.per_row(term)
-        lines = [f"{total} = 0.0", "for i in range(n):", *self.inner, f"{total} += {text}"]
+        lines = [f"{total} = 0.0", "for i in range(n):", *self.inner]
+        lines += statement(total, "+=", text)
         self.outer += lines[:2] + ["    " + line for line in lines[2:]]
         self.inner = before
         return total
+
+
+def statement(target: str, sign: str, text: str) -> list[str]:
+    """An assignment, broken before a ` + ` where it is long."""
+    if len(text) <= _LINE:
+        return [f"{target} {sign} {text}"]
+    lines = [""]
+    for part in text.split(" + "):
+        if lines[-1] and len(lines[-1]) + len(part) > _LINE:
+            lines.append("")
+        first = lines == [""]
+        lines[-1] += part if first else f" + {part}".removeprefix("" if lines[-1] else " ")
+    return [f"{target} {sign} (", *("    " + line for line in lines), ")"]
 
 
 def _is_number(text: str) -> bool:

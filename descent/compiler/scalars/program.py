@@ -10,11 +10,14 @@ import numpy as np
 from descent.caching import source_module
 from descent.compiler.scalars.recording import Recording, Slot
 from descent.compiler.scalars.rolling import roll
+from descent.compiler.scalars.tape import Refusal
 from descent.compiler.scalars.writing import Argument, write
 from descent.kernel import Kernel, compiling
 from descent.scalar import Value
 
 __all__ = ["Program"]
+
+LONGEST = 600  # lines; a line takes 10 to 20 ms to compile
 
 
 class Program:
@@ -25,6 +28,13 @@ class Program:
     ) -> None:
         groups = roll(recording.tape, recording.rows, recording.outputs)
         self.source = write(groups, arguments, recording.rows, parameters)
+        lines = self.source.count("\n")
+        if lines > LONGEST:
+            raise Refusal(
+                f"written out, it is {lines} lines of loops (at most {LONGEST} are compiled): its "
+                "graph is too large for its regularity. Rows of the batch computed alike, or "
+                "neurons computed alike, become loops"
+            )
         self.kernel = Kernel(source_module("scalars", "replay", self.source).replay, reorder=True)
         self.changes_data = any(g.home == "new_data" for g in groups)
         self.changes_grad = any(g.home == "new_grad" for g in groups)

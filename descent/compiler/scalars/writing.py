@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from descent.compiler.scalars.expressions import Expressions, Term
+from descent.compiler.scalars.expressions import Expressions, Term, statement
 from descent.compiler.scalars.rolling import Group
 
 __all__ = ["Argument", "write"]
@@ -118,12 +118,12 @@ class _Writer:
         e = Expressions()
         text = e.shared(term)
         if not runs:
-            return [*e.outer, f"{target} = {text}"]
+            return [*e.outer, *statement(target, "=", text)]
         lines = [*e.outer, f"total = {text}"]
         for run in runs:
             e = Expressions()
             text = e.shared(run.args[0])
-            inner = [*e.outer, f"total += {text}"]
+            inner = [*e.outer, *statement("total", "+=", text)]
             lines += [f"for t in range({_count(run)}):", *("    " + line for line in inner)]
         return [*lines, f"{target} = total"]
 
@@ -155,7 +155,7 @@ class _Writer:
 
 def _row_loop(e: Expressions, target: str, sign: str, term: Term) -> list[str]:
     text = e.per_row(term)
-    inner = [*e.inner, f"{target} {sign} {text}"]
+    inner = [*e.inner, *statement(target, sign, text)]
     return [*e.outer, "for i in range(n):", *("    " + line for line in inner)]
 
 
@@ -210,11 +210,12 @@ class _Column:
 
 
 def _linear(factors: list[tuple[int, str]], base: str) -> str:
-    """`16 * j + k + 3`, without what is zero or one."""
-    parts = [name if f == 1 else f"{f} * {name}" for f, name in factors if f]
-    if base != "0" or not parts:
-        parts.append(base)
-    return " + ".join(parts).replace("+ -", "- ")
+    """`16 * j + k + 3` or `15 - j`, without what is zero or one."""
+    up = [name if f == 1 else f"{f} * {name}" for f, name in factors if f > 0]
+    down = [name if f == -1 else f"{-f} * {name}" for f, name in factors if f < 0]
+    if base != "0" or not up:
+        up.append(base)
+    return " - ".join([" + ".join(up), *down])
 
 
 class _Reader:

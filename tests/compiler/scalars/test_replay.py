@@ -1,5 +1,6 @@
 """What a function of Values does, replayed: the same numbers, the same changes to the parameters."""
 
+import functools
 import importlib.util
 import random
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from descent.compiler.scalars import replay
+from descent.compiler.scalars import ReplayWarning, replay
 from descent.compiler.scalars.windows import Window
 from descent.scalar import MLP, Value
 
@@ -144,7 +145,32 @@ def test_the_demos_closure_without_arguments(plainly):
         descend(ours, one, 0.1)
         descend(theirs, two, 0.1)
     same(ours, theirs)
-    assert a.source().count("\n") < 150
+    assert a.source().count("\n") < 200
+
+
+def test_wide_layers_are_loops_too(plainly):
+    ours, theirs = twins([2, 30, 30, 1])
+
+    def step(model):
+        return lambda xs, ys, rate: descend(model, squares(model)(xs, ys), rate)
+
+    replayed, plain = replay(step(ours), parameters=ours.parameters()), step(theirs)
+    for _ in range(2):
+        replayed(XS, YS, 0.001)
+        plain(XS, YS, 0.001)
+    same(ours, theirs, 1e-11)
+    assert "for t in range(30):" in replayed.source()
+    assert replayed.source().count("\n") < 150
+
+
+def test_irregular_graphs_are_told_to_be_too_long(plainly):
+    w = Value(0.1)
+    deep = replay(
+        lambda x: functools.reduce(lambda h, k: (h * w + k * x).tanh(), range(700), w),
+        parameters=[w],
+    )
+    with pytest.warns(ReplayWarning, match="lines of loops"):
+        deep(0.5).backward()
 
 
 def test_a_recurrent_sum_over_rows(plainly):
