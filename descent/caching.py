@@ -6,7 +6,6 @@ import hashlib
 import importlib.util
 import os
 import sys
-import tempfile
 from pathlib import Path
 from types import ModuleType
 
@@ -30,6 +29,8 @@ def source_module(kind: str, name: str, text: str) -> ModuleType:
     try:
         _write(path, text)
     except OSError:  # a read-only home
+        import tempfile
+
         path = Path(tempfile.mkdtemp(prefix="descent-")) / file
         _write(path, text)
     spec = importlib.util.spec_from_file_location(f"descent_written_{path.stem}", path)
