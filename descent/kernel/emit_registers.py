@@ -228,7 +228,8 @@ def _expect(_, of, y, i, row):
         word = ir.IntType(32)
         for start in _steps(e, e.index(2, i), e.index(3, row), shape.rows):
             for v in range(shape.vectors):
-                place = e.element(1, y, e.builder.add(start, ir.IntType(64)(v * N)))
+                at = e.builder.add(start, ir.IntType(64)(v * N))
+                place = e.element(1, y, at, ir.IntType(8))
                 flags = (word(1), word(3), word(1))  # to be written, keep near, data
                 e.intrinsic("llvm.prefetch.p0", ir.VoidType(), place, *flags)
 

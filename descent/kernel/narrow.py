@@ -32,7 +32,7 @@ def floats(v: Array) -> Array:
     return v.astype(np.float32)
 
 
-def fill(n: int) -> Array:
+def fill(n: int | np.int32) -> Array:
     """The number n in every lane, int32."""
     return np.full(COUNT, n, np.int32)
 
