@@ -52,6 +52,8 @@ class Capture:
         self._by_start: dict[int, Buffer] = {}
         self._before = {id(o) for o in gc.get_objects() if issubclass(type(o), TensorBase)}
         self._grads_before: dict[int, Any] = {}
+        self._absent: list[Any] = []
+        self.uncleared: list[Any] = []  # leaves whose gradient the step found and kept
 
     # -- running a step ------------------------------------------------------------------------
 
@@ -64,15 +66,27 @@ class Capture:
             set_current(self)
             for t in reachable:
                 self.shadow(t)
+                if t.requires_grad and t.node is None and t.grad is None:
+                    t.grad = self.absent(t)
             state.capture, engine.observer = self, self.drawn
             return fn(*arguments)
         finally:
             state.capture = engine.observer = None
-            self.after = {id(t): t.grad for t, _ in self.kept}
+            self.after = {id(t): self._present(t.grad) for t, _ in self.kept}
             for t, array in self.kept:
                 t.array = array
                 t.grad = self._grads_before[id(t)]
             set_current(None)
+
+    def absent(self, t: Any) -> Any:
+        """Stands for a gradient that is not there, so that clearing it is noticed: a step that
+        clears gradients first does not depend on what they were."""
+        mark = autograd.wrap(np.empty(t.array.shape, t.array.dtype).view(Shadow))
+        self._absent.append(mark)
+        return mark
+
+    def _present(self, g: Any) -> Any:
+        return None if any(g is mark for mark in self._absent) else g
 
     # -- memory --------------------------------------------------------------------------------
 
@@ -417,7 +431,11 @@ class Capture:
             if changed is not None:
                 g = changed.array
         self.shadow(t)
-        self.touched[id(t)] = t
+        if id(t) not in self.touched:
+            self.touched[id(t)] = t
+            if t.grad is not None:  # nobody cleared it: the step depends on what it was
+                self.uncleared.append(t)
+        t.grad = self._present(t.grad)
         if t.grad is None:
             taken = {id(self.view(o.grad.array).buffer) for o in self.touched.values()
                      if o.grad is not None}

@@ -123,13 +123,8 @@ class Program:
             (t, array) for t, array in capture.kept if all(t is not u for u in moved)
         ]
         written = {id(v.buffer) for n in capture.nodes for v in n.writes()}
-        read = {id(v.buffer) for n in capture.nodes for v in n.reads()} | written
         self.changed = [t for t, _ in guard.pinned if id(capture._owner_of(t)) in written]
-        guard.grads = []
-        for t in capture.touched.values():
-            before = capture._grads_before[id(t)]
-            if before is None or id(capture._owner_of(before)) in read:
-                guard.grads.append((t, before))
+        guard.grads = [(t, capture._grads_before[id(t)]) for t in capture.uncleared]
         guard.states = [(o, p, s) for o, _, p, _, s in capture.updates]
         for b in capture.buffers:
             if b.kind == "argument" and id(b) in written:
