@@ -23,45 +23,53 @@ class Guard:
 
     def __init__(self, fn: Any, args: Any, kwargs: Any) -> None:
         self.arguments = _signature((args, kwargs))
+        self.tensors_only = not kwargs and all(isinstance(a, TensorBase) for a in args)
+        self.expected = [(a.array.shape, a.array.dtype, a.requires_grad) for a in args
+                         ] if self.tensors_only else []  # fmt: skip
         self.grad = is_grad_enabled()
-        self.function = fn
-        self.names = _seen_names(fn)
-        self.values = self._values()
-        tensors, modules, optimizers = reachable(fn, args, kwargs)
-        self.tensors, self.optimizers = tensors, optimizers
-        self.modules = modules
-        self.settings = [_settings(m) for m in modules]
-        self.rules = self._rules()
+        self.names = [(space, n, _look(space, n)) for space, n in _seen_names(fn)]
+        self.tensors, modules, self.optimizers = reachable(fn, args, kwargs)
+        self.settings = [
+            (m.__dict__, name, value)
+            for m in modules
+            for name, value in m.__dict__.items()
+            if type(value) in (bool, int, float, str)
+        ]
+        self.rules = [o.rule(g) for o in self.optimizers for g in o.param_groups]
         self.pinned: list[tuple[Any, Any]] = []  # (tensor, its array), set after capture
         self.grads: list[tuple[Any, Any]] = []  # (leaf, its .grad before the step, where it counts)
         self.states: list[tuple[Any, Any, Any]] = []  # (optimiser, parameter, its state)
-
-    def _values(self) -> list[Any]:
-        found = []
-        for space, name in self.names:
-            value = _look(space, name)
-            found.append(value if isinstance(value, _PLAIN) else id(value))
-        return found
-
-    def _rules(self) -> list[Any]:
-        return [o.rule(g) for o in self.optimizers for g in o.param_groups]
 
     def broken(self, args: Any, kwargs: Any) -> str:
         """Empty when everything still holds, else what does not."""
         if self.grad != is_grad_enabled():
             return "gradients were switched " + ("off" if self.grad else "on")
-        signature = _signature((args, kwargs))
-        if signature != self.arguments:
-            return f"the arguments are now {describe(signature)}, not {describe(self.arguments)}"
-        if self.names:
-            for (space, name), was, now in zip(self.names, self.values, self._values()):
-                if was != now:
-                    return f"{name} changed" + (
-                        f" from {was!r} to {now!r}" if isinstance(now, _PLAIN) else ""
-                    )
-        for m, was in zip(self.modules, self.settings):
-            if _settings(m) != was:
-                return f"a setting of {type(m).__name__} changed"
+        if not self._same_arguments(args, kwargs):
+            now = describe(_signature((args, kwargs)))
+            return f"the arguments are now {now}, not {describe(self.arguments)}"
+        for space, name, was in self.names:
+            now = _look(space, name)
+            if now is not was and not (isinstance(now, _PLAIN) and now == was):
+                plain = isinstance(now, _PLAIN) and isinstance(was, _PLAIN)
+                return f"{name} changed" + (f" from {was!r} to {now!r}" if plain else "")
+        for space, name, was in self.settings:
+            if space.get(name) != was:
+                return f"{name} changed from {was!r} to {space.get(name)!r}"
+        return self._memory_moved()
+
+    def _same_arguments(self, args: Any, kwargs: Any) -> bool:
+        if not self.tensors_only:
+            return _signature((args, kwargs)) == self.arguments
+        if kwargs or len(args) != len(self.expected):
+            return False
+        for t, (shape, dtype, leaf), given in zip(args, self.expected, self.arguments[0]):
+            if not isinstance(t, TensorBase) or t.array.shape != shape or t.array.dtype != dtype:
+                return False
+            if t.requires_grad != leaf or (leaf and given[2] != id(t)):
+                return False
+        return True
+
+    def _memory_moved(self) -> str:
         for t, array in self.pinned:
             if t.array is not array:
                 return "a tensor of the step has other memory now"
@@ -71,13 +79,11 @@ class Guard:
         for optimizer, p, state in self.states:
             if optimizer.state.get(p) is not state:
                 return "an optimiser was given another state"
-        if self.optimizers and self._rules() != self.rules:
-            return "an optimiser follows another rule now"
+        if self.optimizers:
+            rules = [o.rule(g) for o in self.optimizers for g in o.param_groups]
+            if rules != self.rules:
+                return "an optimiser follows another rule now"
         return ""
-
-
-def _settings(module: Any) -> tuple[Any, ...]:
-    return tuple(v for v in module.__dict__.values() if type(v) in (bool, int, float, str))
 
 
 def _signature(value: Any) -> Any:

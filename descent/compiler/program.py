@@ -81,6 +81,8 @@ class Program:
                 return lambda out: wrap(array.copy())
             i = len(self.results)
             self.results.append(self.capture.view(shadow))
+            if self.results[-1].buffer.kind == "argument":
+                raise Unsupported("it returns an argument as it came")
             return lambda out: out[i]
         if isinstance(value, (tuple, list)):
             parts = [self._template(v) for v in value]
@@ -191,12 +193,11 @@ class Program:
             starts = self.written.program[:, 3]
             self.table = dict(zip(starts.tolist(), self.frames))
             self.functions = [k.py for k in self.kernels]
-        self.result_arrays = [_ndarray(v, self._memory(v.buffer))
-                              if v.buffer.kind != "argument" else v for v in self.results]
+        self.result_arrays = [_ndarray(v, self._memory(v.buffer)) for v in self.results]
         self.draws = [(d, a, k, _ndarray(v)) for d, a, k, v in capture.draws]
         self.helpers = _helpers(threads - 1) if threads > 1 else None
         self._alone = crew.run_alone.compiled if compiling() else crew.run_alone.py
-        self.updates = [(o, g, s) for o, g, _, _, s in capture.updates]
+        self.coefficients = Coefficients(capture.updates, self.numbers)
 
     def _memory(self, buffer: Buffer) -> Array:
         at = self.plan.offsets.get(id(buffer))
@@ -211,11 +212,7 @@ class Program:
             self._place_arguments(args, kwargs)
         for draw, a, k, target in self.draws:
             np.copyto(target, draw(*a, **k))
-        at = 0
-        for optimizer, group, state in self.updates:
-            floats = optimizer.coefficients(state, group)
-            self.numbers[at : at + len(floats)] = floats
-            at += len(floats)
+        self.coefficients.next_step()
         self._run()
         if self.flags[0]:
             self.flags[0] = 0
@@ -224,23 +221,27 @@ class Program:
             t.version[0] += 1
         for t, g in self.gradients:
             t.grad = g
-        out = [wrap(np.array(a)) if type(a) is np.ndarray else None for a in self.result_arrays]
-        return self.template(out)
+        return self.template([wrap(np.array(a)) for a in self.result_arrays])
 
     def _place_arguments(self, args: Any, kwargs: Any) -> None:
-        held = []
-        for t in tensors_in((args, kwargs)):
-            if not t.requires_grad and all(t is not u for u, _ in held):
-                a = t.array
-                held.append((t, a if a.flags.c_contiguous else np.ascontiguousarray(a)))
-        self.held = held
+        """Let the frames point at this call's arrays; they are held until the next."""
+        if self.guard.tensors_only:
+            tensors = [t for t in args if not t.requires_grad]
+        else:
+            tensors = [t for t in tensors_in((args, kwargs)) if not t.requires_grad]
+        arrays = [t.array for t in tensors]
+        if len({id(t) for t in tensors}) < len(tensors):  # one tensor given twice counts once
+            arrays = list({id(t): t.array for t in tensors}.values())
+        self.held = arrays = [
+            a if a.flags.c_contiguous else np.ascontiguousarray(a) for a in arrays
+        ]
         if isinstance(self.table, np.ndarray):
+            addresses = [a.ctypes.data for a in arrays]
             for slot, position, offset, _, _ in self.moving:
-                address = held[position][1].__array_interface__["data"][0]
-                self.table[slot] = address + offset
+                self.table[slot] = addresses[position] + offset
         else:
             for _, position, offset, frame, i in self.moving:
-                array = held[position][1].reshape(-1)
+                array = arrays[position].reshape(-1)
                 frame[i] = array[offset // array.itemsize :]
 
     def _run(self) -> None:
@@ -275,6 +276,60 @@ class Program:
                 )  # fmt: skip
                 i += 1
         return rows
+
+
+class Coefficients:
+    """The floats of all updates, worked out once per step and group.
+
+    Parameters of one group that were stepped equally often have the same coefficients; their step
+    counters are brought into one array, to be advanced together.
+    """
+
+    def __init__(self, updates: list[Any], numbers: Array) -> None:
+        self.numbers = numbers
+        groups: dict[int, list[Any]] = {}
+        for optimizer, group, _, node, state in updates:
+            groups.setdefault(id(group), []).append((optimizer, group, node, state))
+        self.groups = [self._group(members) for members in groups.values()]
+        self.first = True
+
+    def _group(self, members: list[Any]) -> tuple[Any, Any, list[Any], Array, Any]:
+        optimizer, group, node, state = members[0]
+        at, n = node.coefficients, len(node.rule.coefficients)
+        rows = self.numbers[at : at + n * len(members)].reshape(len(members), n)
+        return optimizer, group, [m[3] for m in members], rows, None
+
+    def next_step(self) -> None:
+        """Count a step and fill in its coefficients."""
+        if self.first:
+            for optimizer, group, states, rows, _ in self.groups:
+                for row, state in zip(rows, states):
+                    row[:] = optimizer.coefficients(state, group)
+            self.groups = [(o, g, s, r, _one_counter(s)) for o, g, s, r, _ in self.groups]
+            self.first = False
+            return
+        for optimizer, group, states, rows, counters in self.groups:
+            if counters is None:
+                for row, state in zip(rows, states):
+                    row[:] = optimizer.coefficients(state, group)
+                continue
+            rows[:] = optimizer.coefficients(states[0], group)
+            counters[1:] = counters[0]
+
+
+def _one_counter(states: list[Any]) -> Array | None:
+    """The step counters of these states as one array; None when they do not agree."""
+    steps = [s.get("step") for s in states]
+    if all(step is None for step in steps):
+        return np.zeros(1, np.float32)
+    if not all(isinstance(step, TensorBase) and step.array.shape == () for step in steps):
+        return None
+    if len({float(step.array) for step in steps}) > 1:
+        return None
+    counters = np.array([step.array for step in steps])
+    for i, step in enumerate(steps):
+        step.array = counters[i : i + 1].reshape(())
+    return counters
 
 
 @kernel

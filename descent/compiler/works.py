@@ -119,6 +119,7 @@ class Works:
         self.list: list[Work] = []
         self._next = 1_000_000
         self.packed: dict[tuple[Any, ...], View] = {}
+        self.checks = False  # whether a work before may find a wrong index
 
     def temporary(self, size: int, dtype: Any = np.float32) -> View:
         """Working memory shared by all threads."""
@@ -136,6 +137,10 @@ class Works:
         }[kind](node)  # fmt: skip
         for work in found:
             work.title = work.title or node.origin
+            self.checks = self.checks or any("flags[0] = 1" in line for line in work.body)
+            if self.checks and any(a.writes and a.buffer.kind == "kept" for a in work.accesses):
+                stop = ["if flags[0] != 0:  # a wrong index: nothing that lasts is changed", "    return"]
+                work.body = [*stop, *work.body]
             self.list.append(work)
 
     # -- elementwise loops -----------------------------------------------------------------------

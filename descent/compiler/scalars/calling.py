@@ -11,8 +11,10 @@ number, random draws inside) is told once, as a `ReplayWarning` with the line, a
 from __future__ import annotations
 
 import functools
+import gc
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -146,8 +148,21 @@ class Replay:
             closed(self.parameters)
         try:
             described = arguments(key, args)
-            recording = record(self.function, args, described, self.parameters)
-            return Program(recording, described, len(self.parameters))
+            with _collector_paused():
+                recording = record(self.function, args, described, self.parameters)
+                return Program(recording, described, len(self.parameters))
         finally:
             if self._held:
                 opened(self.parameters, self.data, self.grad)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """A recording is 200,000 objects that all stay: Python's collector would only walk them."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
