@@ -1,64 +1,120 @@
-"""`make bench`: run the benchmarks, print the table with versions, write bench/RESULTS.md."""
+"""`make bench`: measure, print the tables with versions, write bench/RESULTS.md.
+
+    python -m bench [NAME …] [--quick]
+
+Names are those of the files here. `--quick`: three rounds, compile caches as they are, nothing
+written. Peers that are not installed are reported as missing: DESCENT_PEERS names the folder of
+their checkouts, DESCENT_PEERS_PYTHON a Python that has jax and tinygrad.
+"""
 
 from __future__ import annotations
 
+import argparse
+import importlib
+import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
+import tempfile
+from datetime import date
 from pathlib import Path
 
-from bench.compare import table
-from bench.steps import run
+from bench import report, store
+from bench.compare import Result
+from bench.race import race
+from bench.sides.process import clean_environment, peers_folder
+
+HERE = Path(__file__).parent
+NAMES = (
+    "micrograd", "moons_tensors", "makemore_mlp", "makemore_transformer", "nanogpt_cpu",
+    "gpt2_124m", "products", "busy", "small_ops", "ladder", "adamw",
+)  # fmt: skip
+CHECKOUTS = ("micrograd", "makemore", "nanoGPT", "llm.c")
 
 
-def _versions() -> str:
-    found = [f"Python {platform.python_version()}"]
-    for name in ("numpy", "numba", "torch"):
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            found.append(f"{name} missing")
+def measure(name: str, quick: bool, environment: dict[str, str]) -> list[Result]:
+    """Everything a file measures: its works raced, or its own `run()` in another process."""
+    module = importlib.import_module(f"bench.{name}")
+    works = getattr(module, "WORKS", None) or [w for w in [getattr(module, "WORK", None)] if w]
+    if works:
+        rounds = 3 if quick else None
+        return [race(work, rounds=rounds, environment=environment) for work in works]
+    with tempfile.TemporaryDirectory(prefix="descent-bench-") as folder:
+        file = Path(folder) / "results.json"
+        command = [sys.executable, "-m", "bench.alone", f"bench.{name}", str(file)]
+        subprocess.run(command, check=True, env=clean_environment() | environment)
+        return [result for _, _, result in store.load(file)]
+
+
+def machine() -> str:
+    """The processor, as the system names it."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next(
+            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+        )
+    except (OSError, StopIteration):
+        pass
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def _on(result: Result) -> str:
+    """Machine and versions, those of the checkouts a work uses included."""
+    found = [machine(), f"Python {platform.python_version()}"]
+    found += [f"{name} {version}" for name, version in sorted(result.versions.items())]
+    for name in CHECKOUTS:
+        if any(side.startswith(name) for side in result.seconds):
+            git = ["git", "-C", str(peers_folder() / name), "rev-parse", "--short", "HEAD"]
+            said = subprocess.run(git, capture_output=True, text=True)
+            found.append(f"{name} {said.stdout.strip() or 'of unknown version'}")
     return ", ".join(found)
 
 
-@contextmanager
-def one_busy_core() -> Iterator[None]:
-    """Another process that computes without pause: a user's machine is never idle."""
-    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-    try:
-        yield
-    finally:
-        other.kill()
-        other.wait()
-
-
 def main() -> None:
-    """Run everything, on the machine as it is and beside a busy process."""
-    quiet = table(run())
-    with one_busy_core():
-        busy = table(run())
-    text = "\n".join(
-        [
-            "# Benchmarks",
-            "",
-            f"{platform.machine()}, {_versions()}, 2 threads; medians of 9, both sides in turn in "
-            "one run. Written by `make bench`.",
-            "",
-            "## Nothing else running",
-            "",
-            quiet,
-            "",
-            "## One core kept busy by another process",
-            "",
-            busy,
-            "",
-        ]
-    )
-    print(text)
-    Path(__file__).with_name("RESULTS.md").write_text(text, encoding="utf-8")
+    """Measure what was asked for; show each table as soon as it is there."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--quick", action="store_true", help="three rounds, nothing written")
+    asked = parser.parse_args()
+    unknown = [n for n in asked.names if n not in NAMES]
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    names = asked.names or [n for n in NAMES if (HERE / f"{n}.py").exists()]
+    entries = []
+    with tempfile.TemporaryDirectory(prefix="descent-bench-caches-") as caches:
+        for name in names:
+            for result in measure(name, asked.quick, {} if asked.quick else _cold(caches)):
+                entries.append((date.today().isoformat(), _on(result), result))
+                _show(result)
+                if not asked.quick:
+                    _write(entries)
+    print(report.summary([result for _, _, result in entries]))
 
 
-main()
+def _cold(folder: str) -> dict[str, str]:
+    """Caches of this run alone: every compiler's first call is a cold one."""
+    return {
+        "DESCENT_CACHE": f"{folder}/descent",
+        "TORCHINDUCTOR_CACHE_DIR": f"{folder}/torch",
+        "XDG_CACHE_HOME": f"{folder}/others",
+    }
+
+
+def _show(result: Result) -> None:
+    print(f"\n## {result.work}\n\n{report.table(result)}\n")
+    for bar in result.bars:
+        print("- " + " · ".join(report.bar_line(result, bar)))
+    print("".join(f"- {note}\n" for note in result.notes), flush=True)
+
+
+def _write(entries: list[store.Entry]) -> None:
+    file, remarks = HERE / "results.json", HERE / "REMARKS.md"
+    merged = store.merge(store.load(file), entries)
+    store.save(file, merged)
+    told = remarks.read_text(encoding="utf-8") if remarks.exists() else ""
+    (HERE / "RESULTS.md").write_text(report.document(merged, told), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

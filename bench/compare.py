@@ -7,11 +7,13 @@ neither side's thread pool or memory gets in the other's way.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from statistics import median
+
+from bench.sides.child import versions
+from bench.turns import machine_lock
 
 __all__ = ["Bar", "Result", "compare"]
 
@@ -40,7 +42,9 @@ class Result:
     memory: dict[str, float] = field(default_factory=dict)  # bytes at the peak
     first_s: dict[str, float] = field(default_factory=dict)  # making it and its first call
     absent: dict[str, str] = field(default_factory=dict)  # side → why it was not measured
+    disturbed: dict[str, float] = field(default_factory=dict)  # share of rounds others computed in
     notes: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
     agree_to: float = 1e-4  # losses may differ by this much, relatively
 
     def ratio(self, peer: str, ours: str = "descent") -> float:
@@ -58,16 +62,16 @@ class Result:
         return peers[best] / values[ours], best
 
     def disagreeing(self) -> list[str]:
-        """Sides whose loss is not that of the majority: speed with another loss is no result."""
-        finite = sorted(v for v in self.losses.values() if math.isfinite(v))
-        if not finite:
+        """Sides whose loss is not most sides' loss; all of them if there is no such majority."""
+
+        def together(loss: float) -> list[str]:
+            limit = self.agree_to * max(abs(loss), 1e-2)
+            return [name for name, other in self.losses.items() if abs(other - loss) <= limit]
+
+        most = max(map(together, self.losses.values()), key=len, default=[])
+        if 2 * len(most) <= len(self.losses):
             return list(self.losses)
-        middle = finite[len(finite) // 2]
-        return [
-            name
-            for name, loss in self.losses.items()
-            if not abs(loss - middle) <= self.agree_to * max(abs(middle), 1e-2)
-        ]
+        return [name for name in self.losses if name not in most]
 
 
 def compare(
@@ -77,7 +81,7 @@ def compare(
     rounds: int = 9,
     steps: int = 1,
     bars: Iterable[Bar] = (),
-    rest_s: float = 0.0,
+    rest_s: float = 0.01,
 ) -> Result:
     """Call each side once per round, after two rounds of warm-up; a side returns its loss.
 
@@ -87,10 +91,12 @@ def compare(
     times: dict[str, list[float]] = {name: [] for name in sides}
     losses: dict[str, float] = {}
     for i in range(rounds + 2):
-        for name, step in sides.items():
-            time.sleep(rest_s)
-            began = time.perf_counter()
-            losses[name] = step()
-            if i >= 2:
-                times[name].append((time.perf_counter() - began) / steps)
-    return Result(work, {name: median(t) for name, t in times.items()}, losses, tuple(bars))
+        with machine_lock():
+            for name, step in sides.items():
+                time.sleep(rest_s)
+                began = time.perf_counter()
+                losses[name] = step()
+                if i >= 2:
+                    times[name].append((time.perf_counter() - began) / steps)
+    seconds = {name: median(t) for name, t in times.items()}
+    return Result(work, seconds, losses, tuple(bars), versions=versions())

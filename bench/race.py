@@ -6,11 +6,10 @@ Every side starts from the same arrays, does the same steps, and is checked by i
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -19,6 +18,7 @@ import numpy as np
 
 from bench.compare import Bar, Result
 from bench.sides.process import Side, SideProcess
+from bench.turns import machine_lock, one_busy_core
 
 __all__ = ["Work", "race"]
 
@@ -38,7 +38,8 @@ class Work:
     rounds: int = 9
     slow: dict[str, int] = field(default_factory=dict)  # side → its own steps per round
     agree_to: float = 1e-4
-    memory: bool = False
+    memory: bool = False  # also compare the peaks
+    busy: bool = False  # while another process keeps one core busy
 
 
 def race(
@@ -47,7 +48,6 @@ def race(
     rounds: int | None = None,
     steps: int | None = None,
     environment: dict[str, str] | None = None,
-    beside: Callable[[], object] = nullcontext,
 ) -> Result:
     """Measure a work.
 
@@ -55,7 +55,6 @@ def race(
         rounds: how often each side is timed (the work's own number if None).
         steps: how many steps at a time (the work's own number if None).
         environment: settings for every side (caches, say).
-        beside: what else goes on meanwhile: a context, entered for every round.
     """
     with tempfile.TemporaryDirectory(prefix="descent-bench-") as folder:
         data = Path(folder) / "data.npz"
@@ -66,12 +65,10 @@ def race(
             running = [s for s, _ in sides if s.problem is None]
             times: dict[str, list[float]] = {s.name: [] for s in running}
             for _ in range(rounds or work.rounds):
-                with machine_lock(), beside():  # type: ignore[attr-defined]
+                with machine_lock(), one_busy_core() if work.busy else nullcontext():
                     for side in running:
                         n = work.slow.get(side.name, steps or work.steps)
-                        seconds, _ = side.step(n, warm=n // 10)
-                        side.rest()
-                        times[side.name].append(seconds / n)
+                        times[side.name].append(_timed(side, n, work.busy) / n)
             return _result(work, [s for s, _ in sides], losses, times)
         finally:
             for side, _ in sides:
@@ -92,6 +89,20 @@ def _started(
     return process, loss
 
 
+def _timed(side: SideProcess, n: int, busy: bool) -> float:
+    """Seconds for n steps; again, up to twice, if others took a tenth of a core meanwhile."""
+    found = []
+    for _ in range(1 if busy else 3):
+        seconds, others = side.step_watched(n, warm=n // 10)
+        side.rest()
+        found.append((others, seconds))
+        if others < 0.1:
+            break
+    others, seconds = min(found)
+    side.disturbed += others >= 0.1 and not busy
+    return seconds
+
+
 def _result(
     work: Work,
     sides: list[SideProcess],
@@ -108,20 +119,8 @@ def _result(
         memory={n: r["memory"] for n, r in reports.items()} if work.memory else {},
         first_s={s.name: s.first_s for s in measured},
         absent={s.name: s.problem for s in sides if s.problem},
+        disturbed={s.name: s.disturbed / len(times[s.name]) for s in measured if s.disturbed},
         notes=tuple(note for r in reports.values() for note in r.get("notes", ())),
+        versions={name: v for r in reports.values() for name, v in r["versions"].items()},
         agree_to=work.agree_to,
     )
-
-
-@contextmanager
-def machine_lock(shared: bool = False) -> Iterator[None]:
-    """Hold the file BENCH_LOCK names, so that measuring jobs on one machine take turns."""
-    name = os.environ.get("BENCH_LOCK")
-    if not name:
-        yield
-        return
-    import fcntl
-
-    with open(name, "a") as file:
-        fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-        yield

@@ -74,7 +74,7 @@ def serve(make: Callable[[], Callable[[int], float]], asks: Any, answers: Any) -
 
     try:
         run = make()
-        answer({"ready": True})
+        answer({"ready": True, "pid": getattr(run, "pid", None)})
         for line in asks:
             asked = json.loads(line)
             if "steps" in asked:

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Side", "SideProcess", "peers_folder", "peers_python"]
+from bench.turns import busy_s
+
+__all__ = ["Side", "SideProcess", "clean_environment", "peers_folder", "peers_python"]
 
 _ROOT = Path(__file__).parents[2]
 
@@ -46,6 +48,8 @@ class SideProcess:
         self.name = side.name
         self.problem: str | None = None
         self.first_s = 0.0
+        self._pids: list[int] = []
+        self.disturbed = 0  # rounds in which other processes computed, too
         python = peers_python() if side.guest else sys.executable
         command = [python, "-m", "bench.sides.child", side.make, str(data)]
         try:
@@ -56,18 +60,28 @@ class SideProcess:
                 stderr=None if os.environ.get("BENCH_VERBOSE") else subprocess.DEVNULL,
                 text=True,
                 cwd=_ROOT,
-                env=_environment() | environment | side.environment,
+                env=clean_environment() | environment | side.environment,
                 start_new_session=True,  # so that `close` ends what the side has started, too
             )
         except FileNotFoundError:
             self.problem = f"missing: there is no {python}"
             return
-        self._answer()
+        self._pids = [self._child.pid]
+        program = self._answer().get("pid")
+        self._pids += [program] if program else []
 
     def step(self, steps: int, warm: int = 0) -> tuple[float, float]:
         """Do `steps` further steps, after `warm` untimed ones: seconds, and the last loss."""
         answer = self._ask({"steps": steps, "warm": warm})
         return answer.get("seconds", 0.0), answer.get("loss", float("nan"))
+
+    def step_watched(self, steps: int, warm: int = 0) -> tuple[float, float]:
+        """The same: seconds, and how much of one core other processes took meanwhile."""
+        before, mine, began = busy_s(), self.busy_ns(), time.perf_counter()
+        seconds, _ = self.step(steps, warm)
+        took = time.perf_counter() - began
+        others = busy_s() - before - 1e-9 * (self.busy_ns() - mine)
+        return seconds, max(0.0, others - 0.02) / took  # two ticks of the system's clock aside
 
     def report(self) -> dict[str, Any]:
         """Memory peak in bytes, versions, and what else the side has to say."""
@@ -75,10 +89,12 @@ class SideProcess:
 
     def rest(self, at_most_s: float = 1.0) -> bool:
         """Wait until the child's threads have gone to sleep (pools spin after work)."""
-        end, before = time.perf_counter() + at_most_s, self._busy_ns()
+        if self.problem:
+            return True
+        end, before = time.perf_counter() + at_most_s, self.busy_ns()
         while time.perf_counter() < end:
             time.sleep(0.01)
-            now = self._busy_ns()
+            now = self.busy_ns()
             if now - before < 200_000:  # 2 % of one core
                 return True
             before = now
@@ -90,15 +106,17 @@ class SideProcess:
             with suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGKILL)
             self._child.wait()
+            for pipe in (self._child.stdin, self._child.stdout):
+                with suppress(BrokenPipeError):
+                    pipe.close()  # type: ignore[union-attr]
 
-    def _busy_ns(self) -> int:
-        """Processor time of all the child's threads so far; 0 where the system does not say."""
+    def busy_ns(self) -> int:
+        """Processor time of all the side's threads so far; 0 where the system does not say."""
         total = 0
-        for task in Path(f"/proc/{self._child.pid}/task").glob("*/schedstat"):
-            try:
-                total += int(task.read_text().split()[0])
-            except (OSError, ValueError, IndexError):  # the thread has just ended
-                continue
+        for pid in self._pids:
+            for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+                with suppress(OSError, ValueError, IndexError):  # the thread has just ended
+                    total += int(task.read_text().split()[0])
         return total
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -120,7 +138,7 @@ class SideProcess:
         return answer
 
 
-def _environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """The user's, without the settings that slow NumPy's BLAS here; two threads for everybody."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "DESCENT_THREADS"):
