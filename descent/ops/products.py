@@ -16,6 +16,7 @@ import numpy as np
 from descent import blas
 from descent.kernel import prange
 from descent.op import Lowering, Op, op, sum_to
+from descent.ops import tiled
 
 __all__ = ["affine", "linear", "matmul", "mm"]
 
@@ -214,6 +215,11 @@ def _(x, w):
     return blas.dot(x, w.T)
 
 
+@linear.ladder.add("tuned", lambda x, w: tiled.few_rows(x, w))
+def _(x, w):
+    return tiled.matmul(x, w.T)
+
+
 def linear_grad_x(w, dy, dx):
     for r in prange(dy.shape[0]):
         for k in range(w.shape[1]):
@@ -252,6 +258,11 @@ def _(x, w, b):
     y = blas.dot(x, w.T)
     y += b
     return y
+
+
+@affine.ladder.add("tuned", lambda x, w, b: tiled.few_rows(x, w))
+def _(x, w, b):
+    return tiled.matmul(x, w.T, b)
 
 
 @affine.grad
