@@ -83,7 +83,7 @@ def test_the_moons_demo_of_micrograd(moons):
     gc.freeze()
     gc.disable()  # 65,000 nodes a step, freed by counting; the collector would only walk them
     try:
-        steps = list(moons.train(model, X, y * 2 - 1, 100))
+        steps = list(moons.train(moons.step_of(model), X, y * 2 - 1, 100))
     finally:
         gc.enable()
         gc.unfreeze()
