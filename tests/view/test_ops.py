@@ -11,7 +11,7 @@ from descent.view.errors import QuestionError
 from descent.view.ops import all_ops, show_op
 
 SHARED = {
-    "__init__", "blocks", "headwise", "lanewise", "rowsums", "rowwise", "sliding", "tiles",
+    "__init__", "bf16", "blocks", "headwise", "int8", "lanewise", "rowsums", "rowwise", "sliding", "tiles",
     "updates", "vectorangles", "vectorlogs", "vectormath",
 }  # fmt: skip
 
