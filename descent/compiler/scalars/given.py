@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from descent.compiler.scalars.reading import Argument
 from descent.compiler.scalars.tape import Refusal
-from descent.compiler.scalars.writing import Argument
 from descent.scalar import Value
 
 __all__ = ["arguments", "given"]

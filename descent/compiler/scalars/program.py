@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from descent.caching import source_module
+from descent.compiler.scalars.reading import Argument
 from descent.compiler.scalars.recording import Recording, Slot
 from descent.compiler.scalars.rolling import roll
 from descent.compiler.scalars.tape import Refusal
-from descent.compiler.scalars.writing import Argument, write
+from descent.compiler.scalars.writing import write
 from descent.kernel import Kernel, compiling
 from descent.scalar import Value
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from descent.compiler.scalars.reading import Argument
 from descent.compiler.scalars.recorded import Recorded, note_foreign
 from descent.compiler.scalars.rolling import Home
 from descent.compiler.scalars.tape import Number, Refusal, Tape, inside_package
-from descent.compiler.scalars.writing import Argument
 from descent.scalar import Value
 
 __all__ = ["Recording", "record"]
