@@ -17,7 +17,7 @@ from bench.sides.process import Side
 from bench.sides.stepping import Data, Run
 
 _SIDES = ("descent", "descent eager", "torch eager", "torch.compile")
-_BARS = (Bar(3, ("torch eager", "torch.compile")),)
+_BARS = (Bar(3, ("torch eager",)), Bar(3, ("torch.compile",)))
 
 
 def _beside(work: Work, steps: int, torch_steps: int) -> Work:
