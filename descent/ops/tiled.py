@@ -9,6 +9,7 @@ panels per thread is kept: fresh memory costs more to ask for than to fill.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 
@@ -18,7 +19,7 @@ from descent.kernel import compiling, processor
 from descent.ops import tiles
 from descent.threads import n_threads, share, worth_sharing
 
-__all__ = ["few_rows", "matmul"]
+__all__ = ["few_rows", "matmul", "over_blocks", "over_panels"]
 
 Array = np.ndarray
 _kept = threading.local()
@@ -36,12 +37,32 @@ def matmul(a: Array, c: Array, bias: Array | None = None) -> Array:
     """a [m, k] · c [k, n] (+ bias [n]) → [m, n], all float32, in any layout."""
     (m, k), n = a.shape, c.shape[1]
     y = np.empty((m, n), np.float32)
-    count = -(-n // tiles.WIDTH)
-    parts = min(count, 4 * n_threads()) if worth_sharing(2 * m * k * n) else 1
-    work = partial(_panels, _flat(a), _flat(c), k, n, y.reshape(-1), m, bias)
-    edges = [count * i // parts for i in range(parts + 1)]
-    share([partial(work, first, last) for first, last in pairwise(edges)])
+    over_panels(n, m * k, partial(_panels, _flat(a), _flat(c), k, n, y.reshape(-1), m, bias))
     return y
+
+
+def over_panels(n: int, each: int, work: Callable[[int, int], object]) -> None:
+    """work(first, last) for all panels of n columns, divided over threads where that pays; `each`
+    is how many multiply-adds a column takes."""
+    count = -(-n // tiles.WIDTH)
+    parts = min(count, 4 * n_threads()) if worth_sharing(2 * each * n) else 1
+    share([partial(work, *part) for part in _cuts(count, parts)])
+
+
+def over_blocks(m: int, n: int, k: int, work: Callable[[int, int, int, int], object]) -> None:
+    """work(rows_from, rows_to, first, last) for a product whose weight is packed already: many
+    rows are divided too, so that not every thread packs all of them."""
+    count, threads = -(-n // tiles.WIDTH), n_threads()
+    if not worth_sharing(2 * m * k * n):
+        work(0, m, 0, count)
+        return
+    rows = _cuts(m, threads if m >= 32 * threads else 1)
+    panels = _cuts(count, min(count, 2 if len(rows) > 1 else 2 * threads))
+    share([partial(work, *r, *p) for r in rows for p in panels])
+
+
+def _cuts(n: int, parts: int) -> list[tuple[int, int]]:
+    return list(pairwise([n * i // parts for i in range(parts + 1)]))
 
 
 def _flat(x: Array) -> tuple[Array, int, int]:
