@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from descent.goals.events import Compared, ItemsSampled, LossTable, Planned, Said, Sampled
-from descent.train.loop import Evaluated, Finished, Saved, Stepped
+from descent.train.loop import Compiled, Evaluated, Finished, Saved, Stepped
 
 __all__ = ["TrainingDisplay"]
 
@@ -59,6 +59,8 @@ class TrainingDisplay:
             self.console.print(escape(event.text), highlight=False)
         elif isinstance(event, Planned):
             self._begin(event)
+        elif isinstance(event, Compiled):
+            self._compiled(event)
         elif isinstance(event, Stepped):
             self._step(event)
         elif isinstance(event, Evaluated):
@@ -94,6 +96,12 @@ class TrainingDisplay:
         )  # fmt: skip
         if self.console.is_terminal:
             self.progress.start()
+
+    def _compiled(self, e: Compiled) -> None:
+        said = f"The training step runs compiled (made in {e.seconds:.1f} s)."
+        if e.why_not:
+            said = f"The training step runs uncompiled, op by op: {e.why_not}."
+        self.console.print(escape(said), highlight=False)
 
     def _step(self, e: Stepped) -> None:
         self.loss = e.loss if math.isnan(self.loss) else 0.9 * self.loss + 0.1 * e.loss

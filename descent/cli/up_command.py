@@ -34,6 +34,10 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Start over, discarding the
 Host = Annotated[str, typer.Option(help="Address to serve on (loopback unless told otherwise).")]
 Port = Annotated[int, typer.Option(help="Port to serve on; 0 picks a free one.")]
 Serve = Annotated[bool, typer.Option(help="Serve when training is done.")]
+Compile = Annotated[
+    bool | None,
+    typer.Option("--compile/--no-compile", help="Train in a compiled step (default: if it pays)."),
+]
 
 
 class Stopper:
@@ -84,13 +88,14 @@ def complete(
     vocab_size: Annotated[int, typer.Option(help="Byte pairs of the tokenizer.")] = 2048,
     characters: Annotated[bool, typer.Option(help="One token per character.")] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of weights and batches.")] = None,
+    compile: Compile = None,
 ) -> None:
     """A code or text completer from the files on this machine (the standard library by default)."""
     from descent.goals.complete import CompleteOptions
     from descent.goals.complete import up as build
 
     sizes = dict(n_layer=n_layer, n_head=n_head, n_embd=n_embd, block_size=block_size)
-    training = dict(batch_size=batch_size, learning_rate=learning_rate, seed=seed)
+    training = dict(batch_size=batch_size, learning_rate=learning_rate, seed=seed, compile=compile)
     options = CompleteOptions(
         data=data, minutes=minutes, steps=steps, name=name, runs=runs, fresh=fresh, type=type,
         preset=preset, vocab_size=vocab_size, characters=characters,

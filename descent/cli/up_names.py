@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from descent.cli.up_command import (
+    Compile,
     Fresh,
     Host,
     Minutes,
@@ -63,6 +64,7 @@ def names(
         bool, typer.Option("--sample-only", help="Write some, no more.")
     ] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of weights and batches.")] = None,
+    compile: Compile = None,
 ) -> None:
     """A generator of names, or of anything that comes one per line."""
     from descent.goals.names import NamesOptions
@@ -72,7 +74,11 @@ def names(
         n_layer=n_layer, n_head=n_head, n_embd=n_embd, n_hidden=n_embd2, block_size=block_size
     )
     training = dict(
-        batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay, seed=seed
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        seed=seed,
+        compile=compile,
     )
     options = NamesOptions(
         data=data, minutes=minutes, steps=steps, name=name, runs=runs, fresh=fresh, type=type,

@@ -8,7 +8,7 @@ folder that serves; running again goes on where it stopped, with more time when 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def up(options: CompleteOptions, should_stop: Callable[[], bool] = lambda: False
                 yield event
     assert corpus is not None
     yield from _baseline(run, corpus)
-    training = _prepare(run, corpus, options, should_stop)
+    training = yield from _prepare(run, corpus, options, should_stop)
     yield from _train(run, corpus, training, options)
     if run.weights.is_file():  # not when it was stopped before the first evaluation
         model, tokenizer = load_model(run)
@@ -134,7 +134,7 @@ def _baseline(run: RunFolder, corpus: Corpus) -> Iterator[Said]:
 
 def _prepare(
     run: RunFolder, corpus: Corpus, options: CompleteOptions, should_stop: Callable[[], bool]
-) -> Training:
+) -> Generator[Any, None, Training]:
     """Model, batches and settings: those of the run when it has them, else from the options."""
     if "model" not in run.config:
         name = options.type or "gpt"
@@ -174,7 +174,8 @@ def _prepare(
     )
     if latest := training.latest():
         training.resume(latest)
-    plan(run, training, options.steps, options.minutes)
+    compile = options.training.get("compile")
+    yield from plan(run, training, options.steps, options.minutes, compile)
     return training
 
 

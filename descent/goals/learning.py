@@ -16,13 +16,18 @@ from typing import Any
 import numpy as np
 
 import descent.random
-from descent.goals.events import Planned
+from descent.goals.events import Planned, Said
 from descent.goals.folder import RunError, RunFolder
 from descent.models.building import build
 from descent.train.loop import Stepped, Training
 from descent.train.settings import TrainSettings
 
-__all__ = ["build_model", "learn", "make_settings", "plan", "reopen", "start_over"]
+__all__ = [
+    "build_model", "compiling_pays", "learn", "make_settings", "plan", "reopen", "start_over",
+]  # fmt: skip
+
+COMPILING_S = 8.0  # of a GPT's step, with nothing in the cache
+EAGER_OPS_S, EAGER_RATE = 2e-3, 2e10  # an uncompiled step: its calls, and its products per second
 
 
 def reopen(
@@ -57,6 +62,8 @@ def reopen(
         if not as_before:
             raise RunError(f"{path} has {name} {known[name]}, not {value}; {advice}")
     for name, value in training.items():
+        if name == "compile":  # may be asked for or not each time
+            continue
         if value is not None and run.config["training"].get(name, value) != value:
             found = run.config["training"][name]
             raise RunError(f"{path} is trained with {name} {found}, not {value}; {advice}")
@@ -88,8 +95,15 @@ def make_settings(values: dict[str, Any]) -> TrainSettings:
         raise RunError(str(error)) from None
 
 
-def plan(run: RunFolder, training: Training, steps: int | None, minutes: float | None) -> None:
-    """How far to go: to the steps asked for, or as far as the minutes last.
+def plan(
+    run: RunFolder,
+    training: Training,
+    steps: int | None,
+    minutes: float | None,
+    compile: bool | None = None,
+) -> Iterator[Said]:
+    """How far to go: to the steps asked for, or as far as the minutes last. And how: compiled
+    (`compile`), or as seems to pay (None).
 
     A run that has not reached its plan finishes it when the request is the same or there is none,
     so it ends as it would have. Else the request counts from where the run is.
@@ -98,12 +112,20 @@ def plan(run: RunFolder, training: Training, steps: int | None, minutes: float |
         raise RunError(f"steps and minutes must be positive: got steps={steps}, minutes={minutes}")
     planned, request = run.config.get("planned_steps", 0), {"steps": steps, "minutes": minutes}
     nothing_new = request in (run.config.get("request"), {"steps": None, "minutes": None})
-    if training.step < planned and nothing_new:
+    finishing = training.step < planned and nothing_new
+    seconds = 60.0 * (minutes if minutes is not None else 1.0)
+    if compile is None:
+        compile = (
+            training.settings.compile if finishing else compiling_pays(training, steps, seconds)
+        )
+    training.settings = replace(training.settings, compile=compile)
+    if compile:
+        yield Said("Compiling the training step (the first time it takes seconds) …")
+    if finishing:
         target = planned
     elif steps is not None:
         target = training.step + steps
     else:
-        seconds = 60.0 * (minutes if minutes is not None else 1.0)
         target = training.step + max(20, int(seconds / _seconds_per_step(training)))
     if target != planned:
         training.first_step = training.step
@@ -116,20 +138,36 @@ def plan(run: RunFolder, training: Training, steps: int | None, minutes: float |
     run.save_config()
 
 
+def compiling_pays(training: Training, steps: int | None, seconds: float) -> bool:
+    """Whether a run of so many steps (else seconds) is longer than it takes to compile its step.
+
+    Counted, not timed: the same request makes the same decision, hence the same bits, every time.
+    """
+    if steps is None:
+        return seconds > 1.5 * COMPILING_S
+    before = training.batches.state()
+    tokens = training.batches.next()[0].size
+    training.batches.load_state(before)
+    operations = 6 * tokens * sum(p.numel() for p in training.model.parameters())
+    eager = training.settings.accumulate * (EAGER_OPS_S + operations / EAGER_RATE)
+    return steps * eager > 1.5 * COMPILING_S
+
+
 def _seconds_per_step(training: Training) -> float:
     """Time a few real steps, then put everything back as it was."""
     model, optimizer = training.model, training.optimizer
     tensors = [(t, t.array.copy()) for t in [*model.parameters(), *model.buffers()]]
     moments, data = copy.deepcopy(optimizer.state_dict()), training.batches.state()
     step, generator = training.step, descent.random.get_rng_state()
+    shapes = list(training.shapes)
     times: list[float] = []
-    while len(times) < 6 or (sum(times) < 0.3 and len(times) < 100):
+    while len(times) < 6 or (sum(times[2:]) < 0.3 and len(times) < 100):
         times.append(training.one_step().seconds)
     for tensor, before in tensors:
         tensor.array[...] = before
     optimizer.load_state_dict(moments)
     training.batches.load_state(data)
-    training.step = step
+    training.step, training.shapes[:] = step, shapes
     descent.random.set_rng_state(generator)
     return float(np.median(times[2:])) * 1.15  # evaluations and samples
 

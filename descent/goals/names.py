@@ -8,7 +8,7 @@ ones, as makemore does. References: karpathy/makemore; lectures 2–6 of "Zero t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def up(options: NamesOptions, should_stop: Callable[[], bool] = lambda: False) -
         items = make_items(run, options.data)
         yield _about(items, options.data)
     yield from _baselines(run, items)
-    training = _prepare(run, items, options, preset, should_stop)
+    training = yield from _prepare(run, items, options, preset, should_stop)
     reason = ""
     for event in learn(
         run, training, lambda step: _few(run, items, training, options, step),
@@ -131,7 +131,7 @@ def _baselines(run: RunFolder, items: Items) -> Iterator[Said]:
 def _prepare(
     run: RunFolder, items: Items, options: NamesOptions, preset: Preset | None,
     should_stop: Callable[[], bool],
-) -> Training:  # fmt: skip
+) -> Generator[Any, None, Training]:  # fmt: skip
     """Model, batches and settings: those of the run when it has them, else from the options."""
     if "model" not in run.config:
         _choose(run, items, options, preset)
@@ -157,7 +157,7 @@ def _prepare(
     steps = options.steps
     if preset is not None and steps is None and options.minutes is None:
         steps = preset.steps
-    plan(run, training, steps, options.minutes)
+    yield from plan(run, training, steps, options.minutes, options.training.get("compile"))
     return training
 
 

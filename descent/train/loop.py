@@ -19,13 +19,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from descent import from_numpy, nn, optim
+from descent import nn, optim
 from descent.train.checkpoint import load_checkpoint, save_checkpoint, save_weights
 from descent.train.metrics import MetricsFile, evaluate
 from descent.train.nonfinite import explain_nonfinite
+from descent.train.passes import Passes
 from descent.train.settings import TrainSettings, learning_rate
 
-__all__ = ["Batches", "Evaluated", "Finished", "Saved", "Stepped", "Training", "make_optimizer"]
+__all__ = [
+    "Batches", "Compiled", "Evaluated", "Finished", "Saved", "Stepped", "Training",
+    "make_optimizer",
+]  # fmt: skip
 
 Batch = tuple[np.ndarray, np.ndarray]
 
@@ -36,6 +40,14 @@ class Batches(Protocol):
     def next(self) -> Batch: ...
     def state(self) -> dict[str, Any]: ...
     def load_state(self, state: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """After the first step: how long it took to compile, or why it runs uncompiled."""
+
+    seconds: float
+    why_not: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,6 +127,8 @@ class Training:
         self.checkpoints = self.folder / "checkpoints"
         self.metrics = MetricsFile(self.folder / "metrics.jsonl")
         self.optimizer = make_optimizer(self.model, self.settings)
+        self.shapes: list[list[int]] = []  # of the batches met: see `Passes`
+        self._passes: Passes | None = None
 
     # -- going on ----------------------------------------------------------------------------
 
@@ -129,6 +143,7 @@ class Training:
         self.batches.load_state(progress["data"])
         self.step, self.first_step = progress["step"], progress["first_step"]
         self.best_val_loss, self.stale = progress["best_val_loss"], progress["stale"]
+        self.shapes[:] = progress.get("shapes", [])
 
     def save(self) -> Path:
         """Write a checkpoint and remove all but the newest `keep`."""
@@ -137,6 +152,7 @@ class Training:
             "first_step": self.first_step,
             "best_val_loss": self.best_val_loss,
             "stale": self.stale,
+            "shapes": self.shapes,
             "data": self.batches.state(),
             "settings": self.settings.to_dict(),
         }
@@ -148,15 +164,19 @@ class Training:
 
     # -- the loop ----------------------------------------------------------------------------
 
-    def run(self) -> Iterator[Stepped | Evaluated | Saved | Finished]:
+    def run(self) -> Iterator[Compiled | Stepped | Evaluated | Saved | Finished]:
         """Train until `max_steps`, until asked to stop, or until patience runs out."""
-        s, reason, saved_at = self.settings, "done", self.step
+        s, reason, saved_at, told = self.settings, "done", self.step, False
         self.model.train()
         while self.step < s.max_steps:
             if self.should_stop():
                 reason = "stopped"
                 break
-            yield self.one_step()
+            made = self.one_step()
+            if self.passes.step is not None and not told:
+                told, step = True, self.passes.step
+                yield Compiled(step.seconds_compiling, step.refused or "")
+            yield made
             if self.step % s.eval_every == 0 or self.step == s.max_steps:
                 yield self.measure()
                 if s.patience is not None and self.stale >= s.patience:
@@ -169,6 +189,17 @@ class Training:
             yield Saved(self.step, self.save())
         yield Finished(self.step, reason, self.best_val_loss)
 
+    @property
+    def passes(self) -> Passes:
+        """Forward and backward passes as the settings want them."""
+        s = self.settings
+        if self._passes is None or (self._passes.step is not None) != s.compile:
+            self._passes = Passes(
+                self.model, clip=s.clip, accumulate=s.accumulate, compiled=s.compile,
+                shapes=self.shapes,
+            )  # fmt: skip
+        return self._passes
+
     def one_step(self) -> Stepped:
         """One update from `accumulate` batches, their gradients averaged."""
         s, began, total, tokens = self.settings, time.perf_counter(), 0.0, 0
@@ -178,21 +209,17 @@ class Training:
         self.optimizer.zero_grad()
         for _ in range(s.accumulate):
             x, y = self.batches.next()
-            _, loss = self.model(from_numpy(x), from_numpy(y))
-            value = float(loss.item())
+            value = self.passes.add(x, y)
             if not np.isfinite(value):
                 explain_nonfinite(self.model, x, y, self.step)
-            (loss / s.accumulate if s.accumulate > 1 else loss).backward()
             total += value / s.accumulate
             tokens += x.size
-        norm = nn.utils.clip_grad_norm_(
-            self.model.parameters(), s.clip if s.clip is not None else float("inf")
-        )
-        if not np.isfinite(float(norm)):
+        norm = self.passes.clip()
+        if not np.isfinite(norm):
             explain_nonfinite(self.model, x, y, self.step)
         self.optimizer.step()
         self.step += 1
-        return Stepped(self.step, total, lr, float(norm), tokens, time.perf_counter() - began)
+        return Stepped(self.step, total, lr, norm, tokens, time.perf_counter() - began)
 
     def measure(self) -> Evaluated:
         """Evaluate, log, and keep the weights when the validation loss is the best so far."""

@@ -22,7 +22,8 @@ class TrainSettings:
 
     `accumulate` batches make one step, their gradients averaged. `eval_every`, `save_every` count
     steps. `patience`: stop after so many evaluations without a better validation loss (None:
-    never). `decay_at`: for the "step" schedule, the step after which lr is a tenth.
+    never). `decay_at`: for the "step" schedule, the step after which lr is a tenth. `compile`: run
+    the forward and backward pass as one compiled program.
     """
 
     max_steps: int = 1000
@@ -45,6 +46,7 @@ class TrainSettings:
     keep: int = 2
     patience: int | None = None
     seed: int = 1337
+    compile: bool = True
 
     def __post_init__(self) -> None:
         for name in ("max_steps", "batch_size", "accumulate", "eval_every", "save_every", "keep"):

@@ -41,7 +41,10 @@ class Batches:
 def training(folder, **changes) -> Training:
     descent.random.manual_seed(5)
     model = GPT(GPTConfig(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_embd=8, dropout=0.2))
-    settings = {"max_steps": 12, "eval_every": 5, "save_every": 4, "warmup_steps": 2, **changes}
+    settings = {
+        "max_steps": 12, "eval_every": 5, "save_every": 4, "warmup_steps": 2, "compile": False,
+        **changes,
+    }  # fmt: skip
 
     def fixed():
         rows = TOKENS[np.arange(0, 350, 9)[:, None] + np.arange(9)]
