@@ -25,6 +25,7 @@ from descent import autograd
 from descent.autograd import Node as TapeNode
 from descent.autograd import TensorBase, current_node
 from descent.compiler import forms
+from descent.compiler.fuse import overlap
 from descent.compiler.graph import Buffer, Check, Map, Reduce, ScatterAdd, UpdateNode, View
 from descent.compiler.lowering import Lowerings
 from descent.compiler.shadow import Shadow, Unsupported, set_current
@@ -197,8 +198,12 @@ class Capture:
         if not y.size:
             return
         views = []
+        target = self.view(y)
         for x in operands:
             o = self.operand(x)
+            if isinstance(o, View) and overlap(o, target) and not _in_step(x, y):
+                x = self.copied(x)  # x[1:] = x[:-1]: an element read after another was written
+                o = self.operand(x)
             if isinstance(o, View):
                 strides = np.broadcast_to(
                     x.view(np.ndarray) if isinstance(x, np.ndarray) else x, y.shape
@@ -207,7 +212,7 @@ class Capture:
                     o.buffer, o.offset, y.shape, tuple(s // o.dtype.itemsize for s in strides)
                 )
             views.append(o)
-        self.note(Map(fn, self.view(y), views, list(metas)))
+        self.note(Map(fn, target, views, list(metas)))
 
     def ufunc(self, ufunc: Any, method: str, inputs: Any, kwargs: dict[str, Any]) -> Any:
         """What a shadow does when NumPy calls it: note the arithmetic."""
@@ -249,6 +254,8 @@ class Capture:
 
     def reduce_into(self, y: Any, x: Any, kept: int, scale: float = 1.0, kind: str = "sum") -> None:
         """y = scale · Σ x over all axes after the first `kept`."""
+        if any(s < 0 for s in x.strides):
+            x = self.copied(x)
         self.note(Reduce(self.view(x), self.view(y), kept, scale, kind))
 
     def where(self, condition: Any, a: Any, b: Any) -> Any:
@@ -498,6 +505,14 @@ def _span(array: Array) -> Array:
     n = (high - low) // array.itemsize + 1
     first = array[tuple(0 if s >= 0 else -1 for s in array.strides)]
     return np.lib.stride_tricks.as_strided(np.asarray(first), (n,), (array.itemsize,))
+
+
+def _in_step(x: Any, y: Any) -> bool:
+    """Whether element i of x, broadcast to y, is element i of y, and no other's place."""
+    x, y = x.view(np.ndarray), y.view(np.ndarray)
+    if x.shape != y.shape or x.__array_interface__["data"] != y.__array_interface__["data"]:
+        return False
+    return all(n == 1 or s == t for n, s, t in zip(x.shape, x.strides, y.strides))
 
 
 def _identity(d: Any) -> bool:

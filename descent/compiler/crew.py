@@ -6,7 +6,8 @@ waits for it; when it comes back and finds that a later step has begun, it leave
 took last time it tends to take again (one takes from the front, one from the back), so its part of
 the data is still in its cache.
 
-State per phase, two int64 numbers: [2p] epoch·2³² + front·2¹⁶ + back, [2p + 1] slabs done.
+State per phase, two int64 numbers: [2p] epoch·2³² + front·2¹⁶ + back, [2p + 1] slabs done. Behind
+those of all P phases: [2P] the epoch, [2P + me] whether thread me is awake, looking out for the next.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from typing import Any
 
 from descent.kernel import atomics, kernel, places
 
-__all__ = ["Helpers", "finish", "open_phases", "run", "run_alone", "take", "wait"]
+__all__ = [
+    "Helpers", "finish", "help_out", "open_phases", "run", "run_alone", "take", "wait",
+]  # fmt: skip
 
 EPOCH, FRONT, MASK = 1 << 32, 1 << 16, (1 << 16) - 1
 PATIENCE = 2000  # turns of waiting before the processor is offered to others
+LOOKOUT = 10_000  # turns (some 0.3 ms) that a helper looks out for the next step before it sleeps
 
 
 @kernel
@@ -30,6 +34,7 @@ def open_phases(sync, phases, epoch):
     for p in range(phases.shape[0]):
         atomics.store(sync, 2 * p + 1, 0)
         atomics.store(sync, 2 * p, epoch * EPOCH + phases[p, 2])
+    atomics.store(sync, 2 * phases.shape[0], epoch)
 
 
 @kernel
@@ -68,6 +73,23 @@ def wait(sync, p, epoch, slabs):
         else:  # who holds the slab may be waiting for this very processor
             atomics.give_way()
     return atomics.load(sync, 2 * p) >> 32 == epoch
+
+
+@kernel
+def help_out(me, epoch, program, phases, functions, frames, sync):
+    """Take part in this step, and in the next ones while they follow each other closely."""
+    latest, awake = 2 * phases.shape[0], 2 * phases.shape[0] + me
+    while True:
+        run(me, epoch, program, phases, functions, frames, sync)
+        atomics.store(sync, awake, 1)
+        turns = 0
+        while atomics.load(sync, latest) == epoch and turns < LOOKOUT:
+            atomics.pause()
+            turns += 1
+        atomics.swap_if(sync, awake, 1, 0)
+        if atomics.load(sync, latest) == epoch:
+            return
+        epoch = atomics.load(sync, latest)
 
 
 @kernel
@@ -125,7 +147,6 @@ class Helpers:
                 function, arguments = queue.get()
             function(*arguments)
 
-    def start(self, function: Callable[..., Any], arguments: Callable[[int], Any]) -> None:
-        """Let every helper run function(*arguments(its number)); returns at once."""
-        for i, queue in enumerate(self.queues, 1):
-            queue.put((function, arguments(i)))
+    def start(self, i: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        """Let helper i (from 1) run function(*arguments); returns at once."""
+        self.queues[i - 1].put((function, arguments))

@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from descent.compiler.graph import Check, Map, Node, UpdateNode, View
+from descent.compiler.graph import Check, Loops, Map, Node, UpdateNode, View
+from descent.compiler.rows import IN_PLACE
 
-__all__ = ["Group", "fused", "live", "overlap", "restride"]
+__all__ = ["Group", "fused", "in_place", "live", "overlap", "restride"]
 
 REACH = 12  # how many nodes back a loop to join is looked for
+LARGE = 1 << 20  # elements from which an array is worth keeping once only
 LARGEST = 24  # elementwise nodes in one loop
 
 
@@ -138,3 +140,49 @@ def _join(out: list[Any], node: Map) -> bool:
                     return True
         between.append(group)
     return False
+
+
+def in_place(nodes: list[Any], results: Iterable[View]) -> list[Any]:
+    """Large row kernels write over an input that nobody needs any more, where they can."""
+    wanted = {id(v.buffer) for v in results}
+    last: dict[int, int] = {}
+    for i, node in enumerate(nodes):
+        for v in (*node.reads(), *node.writes()):
+            last[id(v.buffer)] = i
+    renamed: dict[int, View] = {}
+    for i, node in enumerate(nodes):
+        _rename(node, renamed)
+        if not isinstance(node, Loops) or id(node.fn) not in IN_PLACE:
+            continue
+        twin, read, written = IN_PLACE[id(node.fn)]
+        x, y = node.inputs[read], node.outputs[written]
+        original = next((b for b, v in renamed.items() if v.buffer is x.buffer), id(x.buffer))
+        dead = max(last[id(x.buffer)], last.get(original, 0)) <= i and id(x.buffer) not in wanted
+        if x.size < LARGE or not dead or not (x.whole and y.whole):
+            continue
+        if x.buffer.kind != "temporary" or y.buffer.kind != "temporary" or id(y.buffer) in wanted:
+            continue
+        renamed[id(y.buffer)] = x
+        last[id(x.buffer)] = last[id(y.buffer)]
+        node.fn, node.path = twin, ("", "")
+        node.outputs = [v for k, v in enumerate(node.outputs) if k != written]
+        cut = [c for k, c in enumerate(node.by_row) if k != len(node.inputs) + written]
+        node.by_row, node.changes = tuple(cut), (read,)
+    return nodes
+
+
+def _rename(node: Any, renamed: dict[int, View]) -> None:
+    """Views of buffers that live elsewhere now."""
+
+    def moved(v: Any) -> Any:
+        if isinstance(v, View) and id(v.buffer) in renamed:
+            return View(renamed[id(v.buffer)].buffer, v.offset, v.shape, v.strides)
+        return v
+
+    if not renamed:
+        return
+    for name, value in vars(node).items():
+        if isinstance(value, View):
+            setattr(node, name, moved(value))
+        elif isinstance(value, list) and any(isinstance(v, View) for v in value):
+            setattr(node, name, [moved(v) for v in value])

@@ -187,12 +187,14 @@ class Loops(Node):
     by_row: tuple[bool, ...] = ()
     operations: int = 0
     columns: bool = False  # divided by (first, last) arguments instead of slices of the arrays
+    changes: tuple[int, ...] = ()  # numbers of inputs that it writes over
 
     def reads(self) -> Iterator[View]:
         yield from self.inputs
 
     def writes(self) -> Iterator[View]:
         yield from self.outputs
+        yield from (self.inputs[i] for i in self.changes)
 
 
 @dataclass(eq=False)

@@ -125,7 +125,7 @@ class Lowerings:
         v = self.capture.view(x)
         if x.ndim == 2:
             v = View(v.buffer, v.offset, (1, *v.shape), (0, *v.strides))
-        if 1 in v.strides[1:] or min(v.shape[1:]) <= 1:
+        if min(v.strides) >= 0 and (1 in v.strides[1:] or min(v.shape[1:]) <= 1):
             return v
         return self._matrix(self.capture.copied(x))
 

@@ -13,7 +13,7 @@ from descent.caching import source_module
 from descent.compiler import crew
 from descent.compiler.capture import Capture
 from descent.compiler.emit import Written, write
-from descent.compiler.fuse import Group, fused, live
+from descent.compiler.fuse import Group, fused, in_place, live
 from descent.compiler.graph import Buffer, UpdateNode, View
 from descent.compiler.guards import Guard, describe, tensors_in
 from descent.compiler.plan import Plan, plan, unit_range
@@ -140,7 +140,7 @@ class Program:
         self.numbers = np.zeros(max(numbers, 1))
         wanted = [*self.results, *self.kept_gradients]
         nodes = live(capture.nodes, wanted)
-        nodes = fused(_early_updates(nodes))
+        nodes = fused(_early_updates(in_place(nodes, wanted)))
         _silence(nodes, wanted)
         works = Works()
         for node in nodes:
@@ -165,7 +165,7 @@ class Program:
         threads = self.plan.threads
         self.flags = np.zeros(1, np.int64)
         scratch = [np.empty(self.written.scratch + 16, np.float32) for _ in range(threads)]
-        self.sync = np.zeros(2 * len(self.plan.phases) + 2, np.int64)
+        self.sync = np.zeros(2 * len(self.plan.phases) + 1 + threads, np.int64)
         self.epoch = 0
         self.frames: list[list[Array]] = []
         self.moving: list[tuple[int, int, int, list[Array], int]] = []
@@ -252,7 +252,10 @@ class Program:
         self.epoch += 1
         common = (self.epoch, w.program, w.phases, self.functions, self.table, self.sync)
         crew.open_phases(self.sync, w.phases, self.epoch)
-        self.helpers.start(crew.run, lambda me: (me, *common))
+        awake = 2 * len(w.phases)
+        for me in range(1, self.plan.threads):
+            if not self.sync[awake + me]:
+                self.helpers.start(me, crew.help_out, (me, *common))
         crew.run(0, *common)
 
     # -- looking inside -----------------------------------------------------------------------------

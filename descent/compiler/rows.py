@@ -14,7 +14,7 @@ import numpy as np
 from descent.compiler.graph import Loops, View
 from descent.ops import attending, headwise, likelihood, normalization, probability, rowwise
 
-__all__ = ["form_of"]
+__all__ = ["IN_PLACE", "form_of"]
 
 Views = list[View]
 Form = Callable[[Views, Views, list[Any], Any], list[Any]]
@@ -102,4 +102,10 @@ _FORMS: dict[int, Form] = {
     id(normalization.rms_norm.grads[0]): _rms_norm_grad,
     id(attending.attention.ladder): _attention,
     id(attending.attention.grads[0]): _attention_grad,
+}
+
+# Kernels that can write an output over an input: the twin that does, and the numbers of the two.
+IN_PLACE = {
+    id(rowwise.cross_entropy): (rowwise.cross_entropy_in_place, 0, 1),
+    id(rowwise.cross_entropy_grad): (rowwise.cross_entropy_grad_in_place, 1, 0),
 }

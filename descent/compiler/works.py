@@ -203,9 +203,10 @@ class Works:
     def _call(self, m: Any, parts: list[str]) -> str:
         kinds = [o.dtype for o in m.operands if isinstance(o, View)] + [m.target.dtype]
         if m.fn.__name__ == "same":
-            return parts[0]
-        name = self.translator.function(m.fn, m.metas, kinds)
-        return f"{name}({', '.join(parts)})"
+            text = parts[0]
+        else:
+            text = f"{self.translator.function(m.fn, m.metas, kinds)}({', '.join(parts)})"
+        return _as_stored(m, text)
 
     # -- sums --------------------------------------------------------------------------------------
 
@@ -378,7 +379,7 @@ class Works:
         names = [_letter(i) for i in range(len(views))]
         parts, accesses = [], []
         for i, v in enumerate(views):
-            writes = i >= len(node.inputs)
+            writes = i >= len(node.inputs) or i in node.changes
             cut = bool(node.by_row) and node.by_row[i] and units > 1
             if len(v.shape) <= 1:
                 text = f"{names[i]}[:{v.size}]"
@@ -488,6 +489,18 @@ def _letter(i: int) -> str:
 
 def _word(fn: Any) -> str:
     return fn.__name__.rstrip("_") if fn.__name__ != "_" else "grad"
+
+
+def _as_stored(m: Any, text: str) -> str:
+    """The value as memory would give it back: what reads it in the same loop must see that the
+    dtype cuts, wraps or rounds it."""
+    given, kind = {o.dtype for o in m.operands if isinstance(o, View)}, m.target.dtype
+    if kind == np.bool_:
+        compares = m.fn.__module__ == "descent.ops.comparisons"
+        return text if compares or (m.fn.__name__ == "same" and given == {kind}) else f"bool({text})"
+    if given == {kind} and kind.itemsize >= 4 and kind != np.int32:
+        return text
+    return f"np.{kind.name}({text})"
 
 
 def _weight(fn: Any) -> int:

@@ -13,7 +13,8 @@ from descent.kernel import kernel
 from descent.ops.vectormath import ONE, ZERO, exp32
 
 __all__ = [
-    "amax", "cross_entropy", "cross_entropy_grad", "largest", "layer_norm_columns",
+    "amax", "cross_entropy", "cross_entropy_grad", "cross_entropy_grad_in_place",
+    "cross_entropy_in_place", "largest", "layer_norm_columns",
     "layer_norm_dx", "log_softmax", "log_softmax_grad", "rms_norm", "rms_norm_columns",
     "rms_norm_dx", "softmax", "softmax_grad", "totals",
 ]  # fmt: skip
@@ -122,6 +123,34 @@ def cross_entropy_grad(target, e, total, dy, dx):
             dx[r, c] = e[r, c] * scale
         if 0 <= t < e.shape[1]:
             dx[r, t] -= g
+
+
+@kernel(reorder=True)
+def cross_entropy_in_place(x, target, y, total):
+    """cross_entropy with e written over x: scores of a large vocabulary are kept once."""
+    for r in range(x.shape[0]):
+        m, s, t = largest(x[r]), ZERO, target[r]
+        inside = 0 <= t < x.shape[1]
+        right = x[r, t] if inside else ZERO
+        for c in range(x.shape[1]):
+            v = exp32(x[r, c] - m)
+            x[r, c] = v
+            s += v
+        total[r] = s
+        y[r] = np.log(s) - (right - m) if inside else ZERO if t < 0 else np.float32(np.nan)
+
+
+@kernel
+def cross_entropy_grad_in_place(target, e, total, dy):
+    """cross_entropy_grad with dx written over e."""
+    for r in range(e.shape[0]):
+        t = target[r]
+        g = dy[r] if t >= 0 else ZERO
+        scale = g / total[r]
+        for c in range(e.shape[1]):
+            e[r, c] *= scale
+        if 0 <= t < e.shape[1]:
+            e[r, t] -= g
 
 
 @kernel(reorder=True)
