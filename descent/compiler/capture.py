@@ -97,6 +97,11 @@ class Capture:
         self._register(Buffer(len(self.buffers), "temporary", array))
         return array[: int(np.prod(shape, dtype=int))].reshape(shape).view(Shadow)
 
+    def new_buffer(self, size: int, dtype: Any) -> Buffer:
+        """Memory for a temporary made after the capture."""
+        self._register(Buffer(len(self.buffers), "temporary", np.empty(size, dtype)))
+        return self.buffers[-1]
+
     def argument(self, t: Any, position: int) -> None:
         """Memory for a tensor that each call brings anew."""
         array = np.empty(t.array.shape, t.array.dtype)
@@ -208,9 +213,7 @@ class Capture:
                 strides = np.broadcast_to(
                     x.view(np.ndarray) if isinstance(x, np.ndarray) else x, y.shape
                 ).strides
-                o = View(
-                    o.buffer, o.offset, y.shape, tuple(s // o.dtype.itemsize for s in strides)
-                )
+                o = View(o.buffer, o.offset, y.shape, tuple(s // o.dtype.itemsize for s in strides))
             views.append(o)
         self.note(Map(fn, target, views, list(metas)))
 
@@ -224,8 +227,12 @@ class Capture:
         if method != "__call__" or fn is None or known:
             raise Unsupported(f"NumPy's {ufunc.__name__}.{method} on the numbers of a tensor")
         shape = np.broadcast_shapes(*(np.shape(x) for x in inputs))
-        probe = [np.empty((0,) * x.ndim, x.dtype) if isinstance(x, np.ndarray) and x.ndim
-                 else (np.ones((), x.dtype) if isinstance(x, np.ndarray) else x) for x in inputs]
+        probe = [
+            np.empty((0,) * x.ndim, x.dtype)
+            if isinstance(x, np.ndarray) and x.ndim
+            else (np.ones((), x.dtype) if isinstance(x, np.ndarray) else x)
+            for x in inputs
+        ]
         dtype = kwargs.get("dtype") or ufunc(*probe).dtype
         if out is None:
             return self.map(fn, shape, dtype, inputs)
@@ -239,7 +246,9 @@ class Capture:
         if ufunc not in kinds or out is not None or kwargs.get("where", True) is not True:
             raise Unsupported(f"NumPy's {ufunc.__name__}.reduce on the numbers of a tensor")
         axis, keepdims = kwargs.get("axis", 0), kwargs.get("keepdims", False)
-        axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        axes = (
+            tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        )
         axes = tuple(a % x.ndim for a in axes)
         kept = tuple(a for a in range(x.ndim) if a not in axes)
         probe = ufunc.reduce(np.ones((1,) * x.ndim, x.dtype), axis=None)
@@ -384,9 +393,7 @@ class Capture:
                         pending[edge] = g
                         heapq.heappush(heap, (-edge.number, edge))
                     else:
-                        pending[edge] = self.map(
-                            forms.add, g.shape, g.dtype, (pending[edge], g)
-                        )
+                        pending[edge] = self.map(forms.add, g.shape, g.dtype, (pending[edge], g))
 
     def step_back(self, node: TapeNode, dy: Any) -> list[Any]:
         """The gradients of a node's inputs, noted."""
@@ -444,8 +451,11 @@ class Capture:
                 self.uncleared.append(t)
         t.grad = self._present(t.grad)
         if t.grad is None:
-            taken = {id(self.view(o.grad.array).buffer) for o in self.touched.values()
-                     if o.grad is not None}
+            taken = {
+                id(self.view(o.grad.array).buffer)
+                for o in self.touched.values()
+                if o.grad is not None
+            }
             view = self.view(g)
             mine = view.buffer.kind == "temporary" and id(view.buffer) not in taken
             t.grad = autograd.wrap(g if mine and view.contiguous else self.copied(g))
@@ -487,8 +497,11 @@ class Capture:
 
 def _number(t: Any) -> bool:
     """A constant of one element: written into the source as a number."""
-    return t.array.ndim == 0 and not isinstance(t.array, Shadow) and t.node is None and (
-        t.array.base is None and not t.requires_grad and t.grad is None
+    return (
+        t.array.ndim == 0
+        and not isinstance(t.array, Shadow)
+        and t.node is None
+        and (t.array.base is None and not t.requires_grad and t.grad is None)
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from descent.compiler.graph import Check, Loops, Map, Node, UpdateNode, View
+from descent.compiler.graph import Buffer, Check, Loops, Map, Node, UpdateNode, View, redirect
 from descent.compiler.rows import IN_PLACE
 
 __all__ = ["Group", "fused", "in_place", "live", "overlap", "restride"]
@@ -89,9 +89,7 @@ def overlap(a: View, b: View) -> bool:
 def conflicts(a: Node, b: Node) -> bool:
     """Whether the order of two nodes matters."""
     writes_a, writes_b = list(a.writes()), list(b.writes())
-    return (
-        _meet(writes_a, b.reads()) or _meet(writes_b, a.reads()) or _meet(writes_a, writes_b)
-    )
+    return _meet(writes_a, b.reads()) or _meet(writes_b, a.reads()) or _meet(writes_a, writes_b)
 
 
 def _meet(some: Iterable[View], others: Iterable[View]) -> bool:
@@ -149,40 +147,23 @@ def in_place(nodes: list[Any], results: Iterable[View]) -> list[Any]:
     for i, node in enumerate(nodes):
         for v in (*node.reads(), *node.writes()):
             last[id(v.buffer)] = i
-    renamed: dict[int, View] = {}
+    renamed: dict[int, Buffer] = {}
     for i, node in enumerate(nodes):
-        _rename(node, renamed)
+        redirect(node, renamed)
         if not isinstance(node, Loops) or id(node.fn) not in IN_PLACE:
             continue
         twin, read, written = IN_PLACE[id(node.fn)]
         x, y = node.inputs[read], node.outputs[written]
-        original = next((b for b, v in renamed.items() if v.buffer is x.buffer), id(x.buffer))
+        original = next((b for b, to in renamed.items() if to is x.buffer), id(x.buffer))
         dead = max(last[id(x.buffer)], last.get(original, 0)) <= i and id(x.buffer) not in wanted
         if x.size < LARGE or not dead or not (x.whole and y.whole):
             continue
         if x.buffer.kind != "temporary" or y.buffer.kind != "temporary" or id(y.buffer) in wanted:
             continue
-        renamed[id(y.buffer)] = x
+        renamed[id(y.buffer)] = x.buffer
         last[id(x.buffer)] = last[id(y.buffer)]
         node.fn, node.path = twin, ("", "")
         node.outputs = [v for k, v in enumerate(node.outputs) if k != written]
         cut = [c for k, c in enumerate(node.by_row) if k != len(node.inputs) + written]
         node.by_row, node.changes = tuple(cut), (read,)
     return nodes
-
-
-def _rename(node: Any, renamed: dict[int, View]) -> None:
-    """Views of buffers that live elsewhere now."""
-
-    def moved(v: Any) -> Any:
-        if isinstance(v, View) and id(v.buffer) in renamed:
-            return View(renamed[id(v.buffer)].buffer, v.offset, v.shape, v.strides)
-        return v
-
-    if not renamed:
-        return
-    for name, value in vars(node).items():
-        if isinstance(value, View):
-            setattr(node, name, moved(value))
-        elif isinstance(value, list) and any(isinstance(v, View) for v in value):
-            setattr(node, name, [moved(v) for v in value])

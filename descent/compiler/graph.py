@@ -19,6 +19,7 @@ import numpy as np
 __all__ = [
     "Buffer", "Check", "Gather", "Loops", "Map", "Node", "Product", "Reduce", "ScatterAdd",
     "UpdateNode", "View", "contiguous_strides",
+    "redirect",
 ]  # fmt: skip
 
 
@@ -112,6 +113,21 @@ class Node:
     def writes(self) -> Iterator[View]:
         """Views it fills (all elements of them)."""
         yield from ()
+
+
+def redirect(node: Node, moved: dict[int, Buffer]) -> None:
+    """Let the node's views of buffers (by id) read and write the given ones instead."""
+
+    def here(v: Any) -> Any:
+        if isinstance(v, View) and id(v.buffer) in moved:
+            return v._replace(buffer=moved[id(v.buffer)])
+        return v
+
+    for name, value in vars(node).items():
+        if isinstance(value, View):
+            setattr(node, name, here(value))
+        elif isinstance(value, list):
+            setattr(node, name, [here(v) for v in value])
 
 
 Operand = Any  # a View, or a Python number

@@ -267,7 +267,9 @@ class Lowerings:
             places, tail = gathers._positions(given, tuple(parts))
             return self.capture.place(np.ascontiguousarray(places)), tail
         if len(arrays) < len(parts) or any(p.dtype.kind not in "iu" for p in arrays):
-            raise Unsupported("indexing by masks, or by arrays beside slices, that the step computes")
+            raise Unsupported(
+                "indexing by masks, or by arrays beside slices, that the step computes"
+            )
         places = None
         for p, n in zip(arrays, given):
             p = p if isinstance(p, Shadow) else self.capture.place(p.astype(np.int64))
@@ -307,7 +309,9 @@ class Lowerings:
         if lead:
             n = dy.ndim - lead
             used = moved[0].ndim
-            dy = dy.transpose((*range(lead, lead + used), *range(lead + used, dy.ndim), *range(lead)))
+            dy = dy.transpose(
+                (*range(lead, lead + used), *range(lead + used, dy.ndim), *range(lead))
+            )
             dx = self._index_back(dy, (*given[lead:], *given[:lead]), moved)
             n = dx.ndim - lead
             return dx.transpose((*range(n, dx.ndim), *range(n)))

@@ -153,4 +153,3 @@ def unit_range(work: Work, phase: Phase, slab: int) -> tuple[int, int]:
             phase.units * (slab + 1) // phase.slabs * each,
         )
     return work.units * slab // phase.slabs, work.units * (slab + 1) // phase.slabs
-

@@ -11,6 +11,7 @@ import numpy as np
 from descent.autograd import TensorBase, wrap
 from descent.caching import source_module
 from descent.compiler import crew
+from descent.compiler.again import recomputed
 from descent.compiler.capture import Capture
 from descent.compiler.emit import Written, write
 from descent.compiler.fuse import Group, fused, in_place, live
@@ -121,9 +122,7 @@ class Program:
 
     def _pin(self, capture: Capture, guard: Guard, inputs: list[Any]) -> None:
         moved = [t for t in inputs]
-        guard.pinned = [
-            (t, array) for t, array in capture.kept if all(t is not u for u in moved)
-        ]
+        guard.pinned = [(t, array) for t, array in capture.kept if all(t is not u for u in moved)]
         written = {id(v.buffer) for n in capture.nodes for v in n.writes()}
         self.changed = [t for t, _ in guard.pinned if id(capture._owner_of(t)) in written]
         guard.grads = [(t, capture._grads_before[id(t)]) for t in capture.uncleared]
@@ -139,7 +138,7 @@ class Program:
             numbers += len(node.rule.coefficients)
         self.numbers = np.zeros(max(numbers, 1))
         wanted = [*self.results, *self.kept_gradients]
-        nodes = live(capture.nodes, wanted)
+        nodes = recomputed(live(capture.nodes, wanted), wanted, capture.new_buffer)
         nodes = fused(_early_updates(in_place(nodes, wanted)))
         _silence(nodes, wanted)
         works = Works()

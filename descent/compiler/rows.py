@@ -76,9 +76,7 @@ def _entries(fn: Any, ins: Views, outs: Views, scale: float, products: int) -> l
     cut = [i != 3 for i in range(len(ins) + len(outs))]
     work = products * b * t * s * (d + e)
     metas = [t, s, d, e, np.float32(scale)]
-    return [
-        Loops(fn, ins, outs, metas, rows=b, by_row=tuple(cut), columns=True, operations=work)
-    ]
+    return [Loops(fn, ins, outs, metas, rows=b, by_row=tuple(cut), columns=True, operations=work)]
 
 
 def _attention(ins: Views, outs: Views, metas: list[Any], temporary: Any) -> list[Any]:

@@ -104,7 +104,9 @@ class Shadow(np.ndarray):
     # -- what may copy ---------------------------------------------------------------------------
 
     def reshape(self, *shape: Any, order: Any = "C") -> Any:  # type: ignore[override]
-        shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
+        shape = (
+            shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
+        )
         if order != "C":
             raise Unsupported(f"reshape in order {order!r}")
         y = np.ndarray.reshape(self, shape)
@@ -135,8 +137,9 @@ class Shadow(np.ndarray):
     def __setitem__(self, index: Any, value: Any) -> None:
         if not _basic(index):
             raise Unsupported("writing to places that the data decides")
-        window = np.ndarray.__getitem__(self, (*index, ...) if isinstance(index, tuple) and
-                                        Ellipsis not in index else index)
+        window = np.ndarray.__getitem__(
+            self, (*index, ...) if isinstance(index, tuple) and Ellipsis not in index else index
+        )
         current().write(window, value)
 
     def fill(self, value: Any) -> None:

@@ -162,9 +162,7 @@ class _Rewrite(ast.NodeTransformer):
             value = node.func.value
             if isinstance(value, ast.Name) and value.id in ("np", "math"):
                 return ast.Call(self._single(name), [self.visit(a) for a in node.args], [])
-        return ast.Call(
-            self._called(node.func), [self.visit(a) for a in node.args], node.keywords
-        )
+        return ast.Call(self._called(node.func), [self.visit(a) for a in node.args], node.keywords)
 
     def _single(self, name: str) -> ast.expr:
         self.to.imports.add(FLOAT32[name].__name__)

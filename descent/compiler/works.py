@@ -139,7 +139,10 @@ class Works:
             work.title = work.title or node.origin
             self.checks = self.checks or any("flags[0] = 1" in line for line in work.body)
             if self.checks and any(a.writes and a.buffer.kind == "kept" for a in work.accesses):
-                stop = ["if flags[0] != 0:  # a wrong index: nothing that lasts is changed", "    return"]
+                stop = [
+                    "if flags[0] != 0:  # a wrong index: nothing that lasts is changed",
+                    "    return",
+                ]
                 work.body = [*stop, *work.body]
             self.list.append(work)
 
@@ -185,8 +188,11 @@ class Works:
                 lines.append(f"{place(m.target)} = {result}")
         body, units = _nest(dims, lines)
         accesses = [access(restride(v, dims) or v, units, False) for v in group.reads()]
-        accesses += [access(restride(m.target, dims) or m.target, units, True)
-                     for m in group.members if not m.silent]
+        accesses += [
+            access(restride(m.target, dims) or m.target, units, True)
+            for m in group.members
+            if not m.silent
+        ]
         label = "_".join(dict.fromkeys(_word(m.fn) for m in group.members))[:40]
         cost = prod(shape) * sum(_weight(m.fn) for m in group.members)
         return [Work(label, body, arguments, units, accesses, cost, steps=unit_steps)]
@@ -295,8 +301,11 @@ class Works:
                 f"{panels}, {mode}, {bias})"
             ]
             rows = [restride(v, (m, v.shape[2])) or v for v in (a, y)]
-            accesses = [access(rows[0], m, False), access(rows[1], m, True),
-                        access(packed, 1, False, True)]
+            accesses = [
+                access(rows[0], m, False),
+                access(rows[1], m, True),
+                access(packed, 1, False, True),
+            ]
             if node.bias is not None:
                 accesses.append(access(node.bias, 1, False, True))
             arguments[1] = packed
@@ -338,12 +347,16 @@ class Works:
     def _unchanged(self, key: Any, c: View) -> bool:
         """Whether nothing wrote to c since it was packed."""
         packed = self.packed[key]
-        at = max(i for i, w in enumerate(self.list)
-                 if any(x.buffer is packed.buffer and x.writes for x in w.accesses))
+        at = max(
+            i
+            for i, w in enumerate(self.list)
+            if any(x.buffer is packed.buffer and x.writes for x in w.accesses)
+        )
         low, high = c.span()
         return not any(
             x.writes and x.buffer is c.buffer and x.low < high and low < x.high
-            for w in self.list[at + 1 :] for x in w.accesses
+            for w in self.list[at + 1 :]
+            for x in w.accesses
         )
 
     def _plain_product(self, node: Product) -> list[Work]:
@@ -421,8 +434,11 @@ class Works:
             f"    for c in range({width}):",
             f"        y[r * {width} + c] = row[c]",
         ]
-        accesses = [access(node.table, 1, False, True), access(node.places, rows, False),
-                    access(node.target, rows, True)]
+        accesses = [
+            access(node.table, 1, False, True),
+            access(node.places, rows, False),
+            access(node.target, rows, True),
+        ]
         return [Work("gather", body, [node.table, node.places, node.target], rows, accesses,
                      node.target.size, parameters=["a", "places", "y"], steps=[0, 1, width])]  # fmt: skip
 
@@ -446,14 +462,21 @@ class Works:
             "        for c in range(hi - lo):",
             "            out[c] += row[c]",
         ]
-        zero = [] if node.accumulate else [
-            f"for r in range({v}):",
-            f"    out = y[r * {width} + lo:]",
-            "    for c in range(hi - lo):",
-            "        out[c] = 0",
+        zero = (
+            []
+            if node.accumulate
+            else [
+                f"for r in range({v}):",
+                f"    out = y[r * {width} + lo:]",
+                "    for c in range(hi - lo):",
+                "        out[c] = 0",
+            ]
+        )
+        accesses = [
+            access(node.rows, 1, False, True),
+            access(node.places, 1, False, True),
+            access(node.target, 1, True, True),
         ]
-        accesses = [access(node.rows, 1, False, True), access(node.places, 1, False, True),
-                    access(node.target, 1, True, True)]
         return [Work("scatter_add", [*zero, *lines], [node.rows, node.places, node.target], width,
                      accesses, node.target.size + 2 * node.rows.size,
                      parameters=["a", "places", "y"])]  # fmt: skip
@@ -497,7 +520,9 @@ def _as_stored(m: Any, text: str) -> str:
     given, kind = {o.dtype for o in m.operands if isinstance(o, View)}, m.target.dtype
     if kind == np.bool_:
         compares = m.fn.__module__ == "descent.ops.comparisons"
-        return text if compares or (m.fn.__name__ == "same" and given == {kind}) else f"bool({text})"
+        return (
+            text if compares or (m.fn.__name__ == "same" and given == {kind}) else f"bool({text})"
+        )
     if given == {kind} and kind.itemsize >= 4 and kind != np.int32:
         return text
     return f"np.{kind.name}({text})"

@@ -1,0 +1,298 @@
+"""What a function can see beside its arguments: tensors, modules, optimisers, and plain Python state.
+
+The function's closure and globals are followed, by name, through containers, objects and the
+functions it mentions. Every dict and list on the way is remembered as it was, so that a capture
+can be undone, a step that changes them noticed, and a later change of them guarded against.
+Left out: what only built-in or foreign code can see (iterators' positions, files, clocks).
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from descent.autograd import TensorBase
+
+__all__ = ["Surroundings", "plain"]
+
+plain = (int, float, bool, complex, str, bytes, type(None), type(Ellipsis), slice, range)
+_LEAVES = (*plain, np.generic, np.dtype, np.random.Generator)
+DEEPEST = 14
+LARGEST = 512  # entries up to which a container of plain things is compared one by one
+
+
+class Surroundings:
+    """See the module docstring.
+
+    Attributes:
+        names: (closure cell or globals, name, value) of everything the function mentions.
+        places: (container, its copy, words for it) of dicts, lists and objects' attributes.
+        tensors, modules, optimizers: what is reachable.
+    """
+
+    def __init__(self, fn: Any, args: Any = (), kwargs: Any = None) -> None:
+        self.names: list[tuple[Any, str, Any]] = []
+        self.places: list[tuple[Any, Any, str]] = []
+        self.tensors: list[Any] = []
+        self.modules: list[Any] = []
+        self.optimizers: list[Any] = []
+        self.functions: list[types.FunctionType] = []
+        self.arrays: list[tuple[str, np.ndarray]] = []  # NumPy arrays mentioned by name
+        self.iterators: list[tuple[str, Any]] = []
+        self._mentioned: set[str] = set()
+        self._seen: dict[int, Any] = {}
+        self._stack: list[tuple[Any, int, str]] = []
+        self._names_seen: set[tuple[int, str]] = set()
+        for where, value in (("an argument", (args, kwargs or {})), ("", fn)):
+            self._stack.append((value, 0, where))
+            self._walk()
+        self.states = [(o.state, {p: dict(s) for p, s in o.state.items()}) for o in self.optimizers]
+        for o in self.optimizers:
+            self.places += [(g["params"], list(g["params"]), "a parameter group") for g in o.param_groups]
+
+    # -- looking around ------------------------------------------------------------------------
+
+    def _walk(self) -> None:
+        later: list[tuple[Any, int, str]] = []  # objects: once it is known which attributes count
+        while self._stack or later:
+            if not self._stack:
+                self._stack, later = later, []
+                self._stack, ready = [], self._stack
+                for value, depth, where in ready:
+                    self._object(value, depth, where)
+                continue
+            value, depth, where = self._stack.pop()
+            if isinstance(value, (*_LEAVES, types.ModuleType)) or id(value) in self._seen:
+                continue
+            self._seen[id(value)] = value
+            if isinstance(value, TensorBase):
+                self.tensors.append(value)
+            elif depth > DEEPEST:
+                continue
+            elif isinstance(value, (list, dict, tuple, set, frozenset, deque)):
+                self._container(value, depth, where)
+            elif isinstance(value, np.ndarray):
+                self.arrays.append((where, value))
+            elif not self._code(value, depth):
+                later.append((value, depth, where))
+
+    def _container(self, value: Any, depth: int, where: str) -> None:
+        items = value.values() if isinstance(value, dict) else value
+        if not isinstance(value, (tuple, frozenset)):
+            self._remember(value, where)
+        for v in items:
+            if not isinstance(v, _LEAVES):
+                self._stack.append((v, depth + 1, where))
+
+    def _remember(self, value: Any, where: str) -> None:
+        self.places.append((value, value.copy() if len(value) <= LARGEST else len(value), where))
+
+    def _code(self, value: Any, depth: int) -> bool:
+        """Follow functions; False when the value is none."""
+        if isinstance(value, types.MethodType):
+            self._stack += [(value.__self__, depth + 1, ""), (value.__func__, depth, "")]
+        elif isinstance(value, functools.partial):
+            parts = (value.args, value.keywords, value.func)
+            self._stack += [(v, depth + 1, "") for v in parts]
+        elif isinstance(value, (property, staticmethod, classmethod)):
+            inner = (getattr(value, n, None) for n in ("fget", "__func__"))
+            self._stack += [(v, depth, "") for v in inner if v is not None]
+        elif isinstance(value, types.FunctionType):
+            if not _ours(value):
+                self._function(value, depth)
+            if (wrapped := getattr(value, "__wrapped__", None)) is not None:
+                self._stack.append((wrapped, depth, ""))
+        elif isinstance(value, type):
+            self._class(value, depth)
+        else:
+            return isinstance(value, (types.BuiltinFunctionType, types.GeneratorType)) and (
+                not isinstance(value, types.GeneratorType)
+            )
+        return True
+
+    def _function(self, fn: types.FunctionType, depth: int) -> None:
+        self.functions.append(fn)
+        self._stack += [(v, depth, "a default") for v in (fn.__defaults__, fn.__kwdefaults__) if v]
+        found: list[tuple[Any, str]] = list(zip(fn.__closure__ or (), fn.__code__.co_freevars))
+        names = {n for c in codes(fn.__code__) for n in c.co_names}
+        self._mentioned |= names
+        found += [(fn.__globals__, n) for n in sorted(names) if n in fn.__globals__]
+        for space, name in found:
+            if (id(space), name) in self._names_seen:
+                continue
+            self._names_seen.add((id(space), name))
+            value = look(space, name)
+            self.names.append((space, name, value))
+            if isinstance(value, types.ModuleType) and not _library(value.__name__):
+                attributes = {k: v for k, v in vars(value).items() if k in names}
+                for k, v in attributes.items():
+                    self.names.append((vars(value), k, v))
+                    self._stack.append((v, depth + 1, k))
+            else:
+                if hasattr(value, "__next__"):
+                    self.iterators.append((name, value))
+                self._stack.append((value, depth + 1, name))
+
+    def _class(self, cls: type, depth: int) -> None:
+        """The functions and mentioned attributes of a user's class."""
+        for c in cls.__mro__:
+            if c.__module__ == "builtins" or _library(c.__module__):
+                continue
+            for name, v in list(vars(c).items()):
+                if isinstance(v, (types.FunctionType, property, staticmethod, classmethod)):
+                    self._stack.append((v, depth + 1, name))
+            self._later_class = c
+
+    def _object(self, value: Any, depth: int, where: str) -> None:
+        module = hasattr(value, "named_parameters") and hasattr(value, "training")
+        optimizer = hasattr(value, "param_groups") and hasattr(value, "rule")
+        if module:
+            self.modules.append(value)
+        if optimizer:
+            self.optimizers.append(value)
+            self._stack += [(g["params"], depth + 1, "") for g in value.param_groups]
+            return
+        self._stack.append((type(value), depth, ""))
+        attributes = getattr(value, "__dict__", None)
+        if not isinstance(attributes, dict):
+            slots = [n for c in type(value).__mro__ for n in getattr(c, "__slots__", ())]
+            self._stack += [(getattr(value, n, None), depth + 1, n) for n in slots
+                            if isinstance(n, str) and not _library(type(value).__module__)]  # fmt: skip
+            return
+        if module or _library(type(value).__module__):
+            self._remember(attributes, type(value).__name__)
+        else:
+            known = _Attributes(attributes, self._mentioned)
+            self.places.append((known, known.copy(), type(value).__name__))
+        for name, v in attributes.items():
+            if isinstance(v, _LEAVES):
+                continue
+            if module or name in self._mentioned or _library(type(value).__module__):
+                self._stack.append((v, depth + 1, name))
+
+    # -- comparing and undoing -----------------------------------------------------------------
+
+    def changed(self) -> str:
+        """What is not as it was, in words; empty when everything is."""
+        for space, name, was in self.names:
+            now = look(space, name)
+            if now is not was and not (type(now) in plain and type(now) is type(was) and now == was):
+                shown = type(now) in plain and type(was) in plain
+                return f"{name} changed" + (f" from {was!r} to {now!r}" if shown else "")
+        for place, was, where in self.places:
+            if type(was) is int:
+                if len(place) != was:
+                    return f"{where or 'a container'} has another length"
+                continue
+            try:
+                if place == was:
+                    continue
+            except Exception:  # tensors or arrays that do not compare: others than before
+                pass
+            return _difference(place, was, where)
+        return ""
+
+    def restore(self) -> None:
+        """Put everything back as it was (but the contents of very large containers)."""
+        for space, name, was in self.names:
+            if look(space, name) is not was:
+                if isinstance(space, dict):
+                    space[name] = was
+                else:
+                    space.cell_contents = was
+        for place, was, _ in self.places:
+            if type(was) is not int:
+                _put_back(place, was)
+        for state, was in self.states:
+            state.clear()
+            state.update(was)
+
+
+class _Attributes:
+    """The attributes of an object that the functions mention."""
+
+    def __init__(self, attributes: dict[str, Any], mentioned: set[str]) -> None:
+        self.attributes, self.mentioned = attributes, mentioned
+
+    def copy(self) -> dict[str, Any]:
+        return {k: v for k, v in self.attributes.items() if k in self.mentioned}
+
+    def __len__(self) -> int:
+        return len(self.copy())
+
+    def __eq__(self, was: object) -> bool:
+        return self.copy() == was
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _put_back(place: Any, was: Any) -> None:
+    if isinstance(place, _Attributes):
+        place.attributes.update(was)
+        for name in place.copy():
+            if name not in was:
+                del place.attributes[name]
+    elif isinstance(place, (dict, set)):
+        if len(place) != len(was) or not _same(place, was):
+            place.clear()
+            place.update(was)
+    elif isinstance(place, deque):
+        place.clear()
+        place.extend(was)
+    else:
+        place[:] = was
+
+
+def _same(a: Any, b: Any) -> bool:
+    try:
+        return bool(a == b)
+    except Exception:
+        return False
+
+
+def _difference(place: Any, was: Any, where: str) -> str:
+    now = place.copy()
+    if isinstance(was, dict):
+        for k in [*was, *now]:
+            a, b = was.get(k), now.get(k)
+            if a is b or (type(a) in plain and type(b) in plain and a == b):
+                continue
+            name = k if isinstance(k, str) else repr(k)
+            if type(a) in plain and type(b) in plain:
+                return f"{name} changed from {a!r} to {b!r}"
+            return f"{name} of {where or 'a dict'} changed"
+    return f"{where or 'a container'} changed"
+
+
+def _ours(fn: types.FunctionType) -> bool:
+    return _library(fn.__module__ or "")
+
+
+def _library(module: str) -> bool:
+    """Whether code of this module is no user's: the package's, NumPy's or Python's."""
+    root = module.split(".", 1)[0]
+    return root in ("descent", "numpy", "numba") or root in sys.stdlib_module_names
+
+
+def codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    """A code object and those of the functions defined in it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from codes(constant)
+
+
+def look(space: Any, name: str) -> Any:
+    """The value of a global or of a closure cell."""
+    if isinstance(space, dict):
+        return space.get(name)
+    try:
+        return space.cell_contents
+    except ValueError:
+        return None
