@@ -58,7 +58,7 @@ def register() -> None:
         (lanes.load, _load), (lanes.load_part, _load_part), (lanes.store, _store),
         (lanes.store_part, _store_part), (lanes.splat, _splat), (lanes.fill, _fill),
         (lanes.zeros, _zeros), (lanes.fma, _fma), (lanes.maximum, _maximum),
-        (lanes.total, _total), (lanes.transpose, _transpose),
+        (lanes.total, _total), (lanes.transpose, _transpose), (lanes.where_less, _where_less),
     ):  # fmt: skip
         compiles_to(function)(define)
     for sign, float_name, int_name in (
@@ -172,6 +172,13 @@ def _maximum(_, a, b):
         return e.builder.select(e.builder.fcmp_unordered("uno", b, b), b, larger)
 
     return (FLOATS(a, b), emit) if a == b == FLOATS else None
+
+
+def _where_less(_, a, b, x, y):
+    def emit(e, a, b, x, y):
+        return e.builder.select(e.builder.fcmp_ordered("<", a, b), x, y)
+
+    return (FLOATS(a, b, x, y), emit) if a == b == x == y == FLOATS else None
 
 
 def _total(_, v):

@@ -17,11 +17,13 @@ Use inside a kernel:
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 __all__ = [
     "COUNT", "fill", "fma", "load", "load_part", "maximum", "splat", "store", "store_part", "total",
-    "transpose", "zeros",
+    "transpose", "where_less", "zeros",
 ]  # fmt: skip
 
 Array = np.ndarray
@@ -55,7 +57,7 @@ def splat(x: Array, i: int) -> Array:
     return np.full(COUNT, _inside(x, i, 1)[0])
 
 
-def fill(s: float) -> Array:
+def fill(s: Any) -> Array:
     """The number s, as float32, in every lane."""
     return np.full(COUNT, s, np.float32)
 
@@ -73,6 +75,11 @@ def fma(a: Array, b: Array, c: Array) -> Array:
 def maximum(a: Array, b: Array) -> Array:
     """The larger of a and b in each lane, NaN where either is."""
     return np.maximum(a, b)
+
+
+def where_less(a: Array, b: Array, x: Array, y: Array) -> Array:
+    """x in the lanes where a < b, y in the others (and where either is NaN)."""
+    return np.where(a < b, x, y)
 
 
 def total(v: Array) -> float:

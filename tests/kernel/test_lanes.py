@@ -21,6 +21,7 @@ def arithmetic(x, y, z, out):
     lanes.store(out, 96, lanes.fill(0.1))
     lanes.store(out, 112, lanes.zeros())
     out[128] = lanes.total(c)
+    lanes.store(out, 129, lanes.where_less(a, b, c, a))
 
 
 @kernel
@@ -36,7 +37,7 @@ def turned(x, y, row, step):
 def test_arithmetic():
     x, y, z = (rng.standard_normal(24).astype(np.float32) for _ in range(3))
     x[3], y[7], x[8], y[9] = np.nan, np.nan, np.inf, -np.inf
-    fast, slow = np.empty(129, np.float32), np.empty(129, np.float32)
+    fast, slow = np.empty(145, np.float32), np.empty(145, np.float32)
     arithmetic.compiled(x, y, z, fast)
     with np.errstate(invalid="ignore"):  # infinity minus itself
         arithmetic.py(x, y, z, slow)
