@@ -16,6 +16,7 @@ import gc
 import heapq
 import inspect
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,12 +30,16 @@ from descent.compiler.fuse import overlap
 from descent.compiler.graph import Buffer, Check, Map, Reduce, ScatterAdd, UpdateNode, View
 from descent.compiler.lowering import Lowerings
 from descent.compiler.shadow import Shadow, Unsupported, set_current
+from descent.compiler.surroundings import tensors_in
+from descent.compiler.watch import Watch
 from descent.op import Elementwise, Movement, Op
 from descent.random import engine
 
 __all__ = ["Capture"]
 
 Array = np.ndarray
+_ONE_AT_A_TIME = threading.RLock()
+_HISTORY = ("node", "requires_grad", "base", "view_of", "hooks", "_history", "retains_grad")
 
 
 class Capture:
@@ -54,30 +59,72 @@ class Capture:
         self._before = {id(o) for o in gc.get_objects() if issubclass(type(o), TensorBase)}
         self._grads_before: dict[int, Any] = {}
         self._absent: list[Any] = []
+        self._histories: dict[int, dict[str, Any]] = {}
+        self._shadows: dict[int, Any] = {}
+        self.arguments: list[Any] = []  # tensors that each call brings anew
+        self.thread = 0
+        self.reseeded = False  # the step set the seed of the default generator
         self.uncleared: list[Any] = []  # leaves whose gradient the step found and kept
 
     # -- running a step ------------------------------------------------------------------------
 
-    def run(self, fn: Any, arguments: Sequence[Any], reachable: Sequence[Any]) -> Any:
+    def run(self, fn: Any, args: Any, kwargs: Any, reachable: Sequence[Any]) -> Any:
         """Call `fn` with its tensor arguments and everything reachable as shadows."""
-        state = autograd._state
-        if state.capture is not None:
-            raise Unsupported("a compiled step inside another one's capture")
-        try:
+        with _ONE_AT_A_TIME:
             set_current(self)
+            try:
+                return self._run(fn, args, kwargs, reachable)
+            finally:
+                set_current(None)
+
+    def _run(self, fn: Any, args: Any, kwargs: Any, reachable: Sequence[Any]) -> Any:
+        state = autograd._state
+        stream = engine.default_generator.get_state()
+        self.thread = threading.get_ident()
+        try:
+            for t in tensors_in((args, kwargs)):
+                if not t.requires_grad and all(t is not u for u in self.arguments):
+                    self.arguments.append(t)
+                    self.argument(t, len(self.arguments) - 1)
             for t in reachable:
                 self.shadow(t)
                 if t.requires_grad and t.node is None and t.grad is None:
                     t.grad = self.absent(t)
             state.capture, engine.observer = self, self.drawn
-            return fn(*arguments)
+            with Watch():
+                result = fn(*args, **kwargs)
+            self._settle()
+            return result
         finally:
             state.capture = engine.observer = None
             self.after = {id(t): self._present(t.grad) for t, _ in self.kept}
             for t, array in self.kept:
                 t.array = array
                 t.grad = self._grads_before[id(t)]
-            set_current(None)
+                for name, value in self._histories[id(t)].items():
+                    setattr(t, name, value)
+            if not np.array_equal(stream, engine.default_generator.get_state()):
+                engine.default_generator.set_state(stream)
+                self.reseeded = True
+
+    def _settle(self) -> None:
+        """What the step did to tensors from outside beside changing their numbers."""
+        for t, _ in list(self.kept):
+            for name, was in self._histories[id(t)].items():
+                if name != "_history" and getattr(t, name) is not was:
+                    raise Unsupported(
+                        f"a tensor from outside the step gets another {name}: an operation in "
+                        "place that needs a gradient, or a change of requires_grad"
+                    )
+            if t.array is self._shadows[id(t)]:
+                continue
+            new, old = t.array, self._shadows[id(t)]  # t.data = …: into the old memory instead
+            owner = self._owner(old.view(np.ndarray))
+            fits = isinstance(new, Shadow) and (new.shape, new.dtype) == (old.shape, old.dtype)
+            if not fits or owner is None or self.view(new).buffer.kind != "temporary":
+                raise Unsupported("a tensor from outside the step is given another's memory")
+            t.array = old
+            self.write(old, new)
 
     def absent(self, t: Any) -> Any:
         """Stands for a gradient that is not there, so that clearing it is noticed: a step that
@@ -133,8 +180,12 @@ class Capture:
         return array.view(Shadow)
 
     def _swap(self, t: Any, shadow: Shadow) -> None:
+        if t.node is not None:
+            raise Unsupported("a tensor that was computed outside the step and has a history there")
         self.kept.append((t, t.array))
         self._grads_before[id(t)] = t.grad
+        self._histories[id(t)] = {n: getattr(t, n) for n in _HISTORY}
+        self._shadows[id(t)] = shadow
         t.array = shadow
         if t.grad is not None and isinstance(t.grad, TensorBase):
             self.shadow(t.grad)
@@ -290,6 +341,8 @@ class Capture:
 
     def drawn(self, draw: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Shadow:
         """An array the generator fills each time the step runs: draw(*args, **kwargs)."""
+        if threading.get_ident() != self.thread:  # not this step's
+            return draw(*args, **kwargs)
         given = inspect.signature(draw).bind(*args, **kwargs)
         if any(isinstance(v, Shadow) for v in given.arguments.values()):
             raise Unsupported(f"{draw.__name__} with probabilities that the step computes")
@@ -322,7 +375,7 @@ class Capture:
                     needs = inputs
             if needs is not None:
                 needs = [t.requires_grad for t in inputs]
-        shadows = [t.array if _number(t) else self.shadow(t) for t in inputs]
+        shadows = [t.array if _number(t) and id(t) not in self._before else self.shadow(t) for t in inputs]
         outs, ctx = self.forward(op, shadows, meta, needs or [False] * len(inputs))
         y = autograd.wrap(outs[0])
         if needs is not None and outs[0].dtype.kind in "fc":

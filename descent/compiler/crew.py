@@ -20,7 +20,7 @@ from typing import Any
 from descent.kernel import atomics, kernel, places
 
 __all__ = [
-    "Helpers", "finish", "help_out", "open_phases", "run", "run_alone", "take", "wait",
+    "Helpers", "finish", "help_out", "open_phases", "run", "run_alone", "run_many", "take", "wait",
 ]  # fmt: skip
 
 EPOCH, FRONT, MASK = 1 << 32, 1 << 16, (1 << 16) - 1
@@ -125,6 +125,33 @@ def run_alone(program, functions, frames):
     """All works of a step on one thread."""
     for w in range(program.shape[0]):
         places.invoke(functions, program[w, 0], 0, program[w, 1], frames, program[w, 3], 0)
+
+
+@kernel
+def run_many(n, program, functions, frames, moves, numbers, all_numbers, copies):
+    """n steps on one thread; returns how many were done (a wrong index ends it).
+
+    `moves` rows: where in the frames an argument's address stands, its address, bytes from one step
+    to the next. `all_numbers` rows: the coefficients of each step. `copies`: pairs of slots, a
+    result and its place for all steps; the last slot of all is the flags.
+    """
+    last = copies.size // 2 - 1
+    flags = places.int64(copies.ctypes.data, last)
+    for i in range(n):
+        for m in range(moves.shape[0]):
+            frames[moves[m, 0]] = moves[m, 1] + i * moves[m, 2]
+        for j in range(all_numbers.shape[1]):
+            numbers[j] = all_numbers[i, j]
+        for w in range(program.shape[0]):
+            places.invoke(functions, program[w, 0], 0, program[w, 1], frames, program[w, 3], 0)
+        if flags[0] != 0:
+            return i
+        for r in range(0, last, 2):
+            one = places.uint8(copies.ctypes.data, r)
+            all_of_them = places.uint8(copies.ctypes.data, r + 1)[i * one.size :]
+            for b in range(one.size):
+                all_of_them[b] = one[b]
+    return n
 
 
 class Helpers:

@@ -7,6 +7,7 @@ can stop anywhere in it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -101,11 +102,12 @@ def _head(w: Work) -> tuple[list[str], list[str]]:
         for i, (n, kind) in enumerate(zip(names, kinds))
     ]
     text = "\n".join(w.body)
-    extra = [n for n in ("numbers", "flags", "scratch") if n in text]  # scratch last: one a thread
+    extra = [n for n in ("numbers", "flags", "scratch", "words") if re.search(rf"\b{n}\b", text)]
     for i, name in enumerate(extra, len(names)):
-        kind = {"numbers": "float64", "flags": "int64", "scratch": "float32"}[name]
-        lines.append(f"{name} = {kind}(frame, {i}{' + me' if name == 'scratch' else ''})")
-    return lines, extra
+        kind = {"numbers": "float64", "flags": "int64", "scratch": "float32", "words": "int32"}[name]
+        each = " + me" if name in ("scratch", "words") else ""  # last: one for every thread
+        lines.append(f"{name} = {kind}(frame, {i}{each})")
+    return lines, ["scratch" if n == "words" else n for n in extra]
 
 
 def _from_unit(step: int) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,8 @@ from descent.compiler.graph import Buffer, UpdateNode, View
 from descent.compiler.guards import Guard, describe, tensors_in
 from descent.compiler.plan import Plan, plan, unit_range
 from descent.compiler.shadow import Shadow, Unsupported
+from descent.compiler.surroundings import plain
+from descent.compiler.undoing import constants_written, refuse_side_effects, refuse_what_changes
 from descent.compiler.works import Works
 from descent.kernel import Kernel, compiling, kernel, places
 from descent.kernel.places import table_of
@@ -39,19 +43,20 @@ class Program:
         guard: Guard,
         keep_grads: bool | None,
         threads: bool,
+        precision: str = "float32",
     ) -> None:
+        self.precision = precision
         capture = Capture()
-        inputs: list[Any] = []
-        for t in tensors_in((args, kwargs)):
-            if not t.requires_grad and all(t is not u for u in inputs):
-                inputs.append(t)
-                capture.argument(t, len(inputs) - 1)
-        result = capture.run(lambda: fn(*args, **kwargs), (), guard.tensors)
+        refuse_what_changes(guard.around)
+        result = capture.run(fn, args, kwargs, guard.tensors)
+        refuse_side_effects(guard.around, capture)
         self.capture, self.guard = capture, guard
         self.results: list[View] = []
         self.template = self._template(result)
         self._gradients(capture, keep_grads)
-        self._pin(capture, guard, inputs)
+        self._pin(capture, guard)
+        self.constants = constants_written(capture, guard.around)
+        self.lock = threading.Lock()
         works = self._works(capture)
         temporaries = [b for b in capture.buffers if b.kind == "temporary"]
         self.plan: Plan = plan(
@@ -63,9 +68,10 @@ class Program:
             for phase in self.plan.phases:
                 phase.slabs = 1
             self.plan.threads = 1
-        title = f"{fn.__qualname__}{describe(guard.arguments)} as one step."
+        name = getattr(fn, "__qualname__", type(fn).__name__)
+        title = f"{name}{describe(guard.arguments)} as one step."
         self.written: Written = write(title, self.plan, works.translator)
-        self._load(fn.__name__)
+        self._load(getattr(fn, "__name__", "step"))
         self._bind(capture)
 
     # -- making ------------------------------------------------------------------------------------
@@ -95,6 +101,10 @@ class Program:
         if isinstance(value, dict):
             named = {k: self._template(v) for k, v in value.items()}
             return lambda out: {k: p(out) for k, p in named.items()}
+        if isinstance(value, Shadow) or not (
+            isinstance(value, (*plain, np.generic, np.ndarray, type)) or callable(value)
+        ):
+            raise Unsupported(f"it returns a {type(value).__name__}: return tensors, or lists of them")
         return lambda out: value
 
     def _gradients(self, capture: Capture, keep: bool | None) -> None:
@@ -102,7 +112,10 @@ class Program:
         written = {id(v.buffer) for n in capture.nodes for v in n.writes()}
         self.gradients: list[tuple[Any, Any]] = []
         self.kept_gradients: list[View] = []
-        for t in capture.touched.values():
+        touched = dict(capture.touched)
+        touched.update((id(t), t) for t, _ in capture.kept
+                       if capture.after[id(t)] is not capture._grads_before[id(t)])  # fmt: skip
+        for t in touched.values():
             g = capture.after[id(t)] if id(t) in capture.after else t.grad
             before = capture._grads_before[id(t)]
             if g is None:
@@ -111,8 +124,11 @@ class Program:
             if g is before:
                 continue  # added up in place
             view = capture.view(g.array)
+            if view.buffer.kind != "temporary":
+                raise Unsupported("a gradient that is another tensor's memory")
             updated = id(capture._owner_of(t)) in written
-            if keep or (keep is None and not updated):
+            added = any(t is u for u in capture.uncleared)  # the next call adds to it
+            if keep or added or (keep is None and not updated):
                 view.buffer.kind = "kept"
                 view.buffer.label = "grad"
                 self.kept_gradients.append(view)
@@ -120,12 +136,15 @@ class Program:
             else:
                 self.gradients.append((t, None))
 
-    def _pin(self, capture: Capture, guard: Guard, inputs: list[Any]) -> None:
-        moved = [t for t in inputs]
-        guard.pinned = [(t, array) for t, array in capture.kept if all(t is not u for u in moved)]
+    def _pin(self, capture: Capture, guard: Guard) -> None:
+        moved = {id(t) for t in capture.arguments}
+        guard.pinned = [(t, array) for t, array in capture.kept if id(t) not in moved]
+        guard.flags = [(t, t.requires_grad, t.hooks) for t, _ in guard.pinned]
         written = {id(v.buffer) for n in capture.nodes for v in n.writes()}
         self.changed = [t for t, _ in guard.pinned if id(capture._owner_of(t)) in written]
         guard.grads = [(t, capture._grads_before[id(t)]) for t in capture.uncleared]
+        guard.written = {id(t.version) for t in self.changed}
+        guard.watch_groups({id(o) for o in capture.optimizers})
         guard.states = [(o, p, s) for o, _, p, _, s in capture.updates]
         for b in capture.buffers:
             if b.kind == "argument" and id(b) in written:
@@ -141,7 +160,7 @@ class Program:
         nodes = recomputed(live(capture.nodes, wanted), wanted, capture.new_buffer)
         nodes = fused(_early_updates(in_place(nodes, wanted)))
         _silence(nodes, wanted)
-        works = Works()
+        works = Works(self.precision)
         for node in nodes:
             works.add(node)
         self.nodes = nodes
@@ -207,20 +226,66 @@ class Program:
     # -- running ----------------------------------------------------------------------------------
 
     def __call__(self, args: Any, kwargs: Any) -> Any:
-        if self.moving:
-            self._place_arguments(args, kwargs)
-        for draw, a, k, target in self.draws:
-            np.copyto(target, draw(*a, **k))
-        self.coefficients.next_step()
-        self._run()
+        with self.lock:
+            if self.moving:
+                self._place_arguments(args, kwargs)
+            for draw, a, k, target in self.draws:
+                np.copyto(target, draw(*a, **k))
+            for memory, numbers in self.constants:
+                memory[:] = numbers
+            self.coefficients.next_step()
+            self._run()
+            self._settle()
+            return self.template([wrap(np.array(a)) for a in self.result_arrays])
+
+    def scan(self, args: tuple[Any, ...]) -> Any:
+        """The step for every row of the arguments in turn; results stacked."""
+        n = args[0].array.shape[0]
+        plain = all(not t.requires_grad for t in args) and len({id(t) for t in args}) == len(args)
+        flat = all(a.flags.c_contiguous for a in self.result_arrays)
+        if self.helpers is not None or self.draws or not (plain and flat and compiling()):
+            return self._scan_in_python(n, args)
+        arrays = [np.ascontiguousarray(t.array) for t in args]
+        moves = [
+            (slot, arrays[p].ctypes.data + offset, arrays[p].strides[0])
+            for slot, p, offset, _, _ in self.moving
+        ]
+        outs = [np.empty((n, *a.shape), a.dtype) for a in self.result_arrays]
+        copies = [
+            x.reshape(-1).view(np.uint8)
+            for pair in zip(self.result_arrays, outs)
+            for x in pair
+        ]  # fmt: skip
+        rows = np.empty((n, len(self.numbers)))
+        for row in rows:
+            self.coefficients.next_step()
+            row[:] = self.numbers
+        done = crew.run_many(
+            n, self.written.program, self.functions, self.table,
+            np.array(moves, np.int64).reshape(-1, 3), self.numbers, rows,
+            table_of([*copies, self.flags]),
+        )  # fmt: skip
+        self._settle()
+        assert done == n
+        return self.template([wrap(o) for o in outs])
+
+    def _scan_in_python(self, n: int, args: tuple[Any, ...]) -> Any:
+        found: list[list[Array]] = []
+        for i in range(n):
+            self(tuple(t[i] for t in args), {})
+            found.append([np.array(a) for a in self.result_arrays])
+        return self.template([wrap(np.stack(column)) for column in zip(*found)])
+
+    def _settle(self) -> None:
+        """What Python sees of a step that was run: errors, versions, gradients."""
         if self.flags[0]:
             self.flags[0] = 0
+            self.coefficients.undo()
             raise IndexError("an index or class number in the step was out of range")
         for t in self.changed:
             t.version[0] += 1
         for t, g in self.gradients:
             t.grad = g
-        return self.template([wrap(np.array(a)) for a in self.result_arrays])
 
     def _place_arguments(self, args: Any, kwargs: Any) -> None:
         """Let the frames point at this call's arrays; they are held until the next."""
@@ -246,7 +311,8 @@ class Program:
     def _run(self) -> None:
         w = self.written
         if self.helpers is None:
-            self._alone(w.program, self.functions, self.table)
+            with _quiet(self.table):
+                self._alone(w.program, self.functions, self.table)
             return
         self.epoch += 1
         common = (self.epoch, w.program, w.phases, self.functions, self.table, self.sync)
@@ -289,11 +355,15 @@ class Coefficients:
 
     def __init__(self, updates: list[Any], numbers: Array) -> None:
         self.numbers = numbers
-        groups: dict[int, list[Any]] = {}
+        groups: dict[Any, list[Any]] = {}
+        times: dict[int, int] = {}  # an optimiser may step twice in a step
         for optimizer, group, _, node, state in updates:
-            groups.setdefault(id(group), []).append((optimizer, group, node, state))
+            times[id(state)] = times.get(id(state), 0) + 1
+            key = (id(group), times[id(state)])
+            groups.setdefault(key, []).append((optimizer, group, node, state))
         self.groups = [self._group(members) for members in groups.values()]
         self.first = True
+        self.fresh: list[dict[str, Any]] = []
 
     def _group(self, members: list[Any]) -> tuple[Any, Any, list[Any], Array, Any]:
         optimizer, group, node, state = members[0]
@@ -304,19 +374,44 @@ class Coefficients:
     def next_step(self) -> None:
         """Count a step and fill in its coefficients."""
         if self.first:
+            self.fresh = [s for _, _, states, _, _ in self.groups for s in states if s.get("fresh")]
             for optimizer, group, states, rows, _ in self.groups:
                 for row, state in zip(rows, states):
                     row[:] = optimizer.coefficients(state, group)
             self.groups = [(o, g, s, r, _one_counter(s)) for o, g, s, r, _ in self.groups]
             self.first = False
             return
-        for optimizer, group, states, rows, counters in self.groups:
-            if counters is None:
+        for i, (optimizer, group, states, rows, counters) in enumerate(self.groups):
+            if counters is None or not _together(counters, states):
                 for row, state in zip(rows, states):
                     row[:] = optimizer.coefficients(state, group)
+                if counters is not None:
+                    self.groups[i] = (optimizer, group, states, rows, _one_counter(states))
                 continue
             rows[:] = optimizer.coefficients(states[0], group)
             counters[1:] = counters[0]
+
+    def undo(self) -> None:
+        """Count one step less: it did not happen."""
+        for _, _, states, _, _ in self.groups:
+            for state in states:
+                step = state.get("step")
+                if isinstance(step, TensorBase):
+                    step.array -= 1
+                elif step is not None:
+                    state["step"] = step - 1
+        for state in self.fresh:
+            state["fresh"] = True
+        self.first = self.first or bool(self.fresh)
+        self.fresh = []
+
+
+def _together(counters: Array, states: list[Any]) -> bool:
+    """Whether the states still count in these counters, and agree."""
+    last = states[-1].get("step")
+    if last is None:
+        return True
+    return last.array.base is counters and bool((counters == counters[0]).all())
 
 
 def _one_counter(states: list[Any]) -> Array | None:
@@ -328,6 +423,10 @@ def _one_counter(states: list[Any]) -> Array | None:
         return None
     if len({float(step.array) for step in steps}) > 1:
         return None
+    base = steps[0].array.base  # another program of the same step may have done it
+    if isinstance(base, np.ndarray) and base.shape == (len(steps),):
+        if all(s.array.base is base for s in steps) and steps[0].array.ctypes.data == base.ctypes.data:
+            return base
     counters = np.array([step.array for step in steps])
     for i, step in enumerate(steps):
         step.array = counters[i : i + 1].reshape(())
@@ -340,6 +439,12 @@ def call_one(functions, number, units, frames, at):
     places.invoke(functions, number, 0, units, frames, at, 0)
 
 
+def _quiet(table: Any) -> Any:
+    """As written, floats speak up about 1 / 0; compiled, and in eager ops, they do not."""
+    return _SILENT if isinstance(table, np.ndarray) else np.errstate(all="ignore")
+
+
+_SILENT = nullcontext()
 _crews: dict[int, crew.Helpers] = {}
 
 

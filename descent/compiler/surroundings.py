@@ -8,7 +8,10 @@ Left out: what only built-in or foreign code can see (iterators' positions, file
 
 from __future__ import annotations
 
+import argparse
+import dis
 import functools
+import random
 import sys
 import types
 from collections import deque
@@ -19,11 +22,13 @@ import numpy as np
 
 from descent.autograd import TensorBase
 
-__all__ = ["Surroundings", "plain"]
+__all__ = ["Surroundings", "is_library", "plain", "tensors_in"]
 
 plain = (int, float, bool, complex, str, bytes, type(None), type(Ellipsis), slice, range)
-_LEAVES = (*plain, np.generic, np.dtype, np.random.Generator)
+_LEAVES = (*plain, np.generic, np.dtype)
+_STREAMS = (random.Random, np.random.Generator, np.random.RandomState)
 DEEPEST = 14
+SMALL_BYTES = 1 << 14  # NumPy arrays up to this are compared with what they held
 LARGEST = 512  # entries up to which a container of plain things is compared one by one
 
 
@@ -44,14 +49,25 @@ class Surroundings:
         self.optimizers: list[Any] = []
         self.functions: list[types.FunctionType] = []
         self.arrays: list[tuple[str, np.ndarray]] = []  # NumPy arrays mentioned by name
-        self.iterators: list[tuple[str, Any]] = []
+        self.iterators: list[str] = []
+        self.classes: list[type] = []
+        self.streams: list[Any] = []  # random.Random, np.random.Generator
+        self.twice: list[Any] = []  # tensors among the arguments that the function also sees
+        self._given: set[int] = set()
         self._mentioned: set[str] = set()
         self._seen: dict[int, Any] = {}
         self._stack: list[tuple[Any, int, str]] = []
         self._names_seen: set[tuple[int, str]] = set()
-        for where, value in (("an argument", (args, kwargs or {})), ("", fn)):
+        for where, value in (("argument", (args, kwargs or {})), ("", fn)):
             self._stack.append((value, 0, where))
             self._walk()
+            if where:
+                self._given = {id(t) for t in self.tensors}
+        for c in self.classes:
+            self.names += [(c, k, v) for k, v in vars(c).items()
+                           if k in self._mentioned and isinstance(v, plain)]  # fmt: skip
+        self.drawn = [(g, _stream_state(g)) for g in [_RANDOM, _NUMPY, *self.streams]]
+        self.bytes = [(n, a, a.tobytes()) for n, a in self.arrays if a.nbytes <= SMALL_BYTES]
         self.states = [(o.state, {p: dict(s) for p, s in o.state.items()}) for o in self.optimizers]
         for o in self.optimizers:
             self.places += [(g["params"], list(g["params"]), "a parameter group") for g in o.param_groups]
@@ -68,7 +84,11 @@ class Surroundings:
                     self._object(value, depth, where)
                 continue
             value, depth, where = self._stack.pop()
-            if isinstance(value, (*_LEAVES, types.ModuleType)) or id(value) in self._seen:
+            if isinstance(value, (*_LEAVES, types.ModuleType)):
+                continue
+            if id(value) in self._seen:
+                if isinstance(value, TensorBase) and id(value) in self._given:
+                    self.twice.append(value)
                 continue
             self._seen[id(value)] = value
             if isinstance(value, TensorBase):
@@ -79,6 +99,10 @@ class Surroundings:
                 self._container(value, depth, where)
             elif isinstance(value, np.ndarray):
                 self.arrays.append((where, value))
+            elif isinstance(value, _STREAMS):
+                self.streams.append(value)
+            elif hasattr(type(value), "__next__"):
+                self.iterators.append(where)
             elif not self._code(value, depth):
                 later.append((value, depth, where))
 
@@ -111,17 +135,16 @@ class Surroundings:
         elif isinstance(value, type):
             self._class(value, depth)
         else:
-            return isinstance(value, (types.BuiltinFunctionType, types.GeneratorType)) and (
-                not isinstance(value, types.GeneratorType)
-            )
+            return isinstance(value, types.BuiltinFunctionType)
         return True
 
     def _function(self, fn: types.FunctionType, depth: int) -> None:
         self.functions.append(fn)
         self._stack += [(v, depth, "a default") for v in (fn.__defaults__, fn.__kwdefaults__) if v]
         found: list[tuple[Any, str]] = list(zip(fn.__closure__ or (), fn.__code__.co_freevars))
-        names = {n for c in codes(fn.__code__) for n in c.co_names}
-        self._mentioned |= names
+        self._mentioned |= {n for c in codes(fn.__code__) for n in c.co_names}
+        names = {i.argval for c in codes(fn.__code__) for i in dis.get_instructions(c)
+                 if i.opname.startswith(("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL"))}  # fmt: skip
         found += [(fn.__globals__, n) for n in sorted(names) if n in fn.__globals__]
         for space, name in found:
             if (id(space), name) in self._names_seen:
@@ -129,25 +152,24 @@ class Surroundings:
             self._names_seen.add((id(space), name))
             value = look(space, name)
             self.names.append((space, name, value))
-            if isinstance(value, types.ModuleType) and not _library(value.__name__):
-                attributes = {k: v for k, v in vars(value).items() if k in names}
+            if isinstance(value, types.ModuleType) and not is_library(value.__name__):
+                attributes = {k: v for k, v in vars(value).items() if k in self._mentioned}
                 for k, v in attributes.items():
                     self.names.append((vars(value), k, v))
                     self._stack.append((v, depth + 1, k))
             else:
-                if hasattr(value, "__next__"):
-                    self.iterators.append((name, value))
                 self._stack.append((value, depth + 1, name))
 
     def _class(self, cls: type, depth: int) -> None:
         """The functions and mentioned attributes of a user's class."""
         for c in cls.__mro__:
-            if c.__module__ == "builtins" or _library(c.__module__):
+            if c.__module__ == "builtins" or is_library(c.__module__):
                 continue
             for name, v in list(vars(c).items()):
                 if isinstance(v, (types.FunctionType, property, staticmethod, classmethod)):
                     self._stack.append((v, depth + 1, name))
-            self._later_class = c
+            if c not in self.classes:
+                self.classes.append(c)
 
     def _object(self, value: Any, depth: int, where: str) -> None:
         module = hasattr(value, "named_parameters") and hasattr(value, "training")
@@ -158,14 +180,21 @@ class Surroundings:
             self.optimizers.append(value)
             self._stack += [(g["params"], depth + 1, "") for g in value.param_groups]
             return
+        library = is_library(type(value).__module__)
+        if library and not module and not type(value).__module__.startswith("descent."):
+            if not isinstance(value, (argparse.Namespace, types.SimpleNamespace)):
+                return  # locks, loggers, paths
+        if type(value).__name__ in ("Generator", "Step") and library:
+            self._stack.append((getattr(value, "fn", None), depth, where))
+            return
         self._stack.append((type(value), depth, ""))
         attributes = getattr(value, "__dict__", None)
         if not isinstance(attributes, dict):
             slots = [n for c in type(value).__mro__ for n in getattr(c, "__slots__", ())]
             self._stack += [(getattr(value, n, None), depth + 1, n) for n in slots
-                            if isinstance(n, str) and not _library(type(value).__module__)]  # fmt: skip
+                            if isinstance(n, str) and not library]  # fmt: skip
             return
-        if module or _library(type(value).__module__):
+        if module or library:
             self._remember(attributes, type(value).__name__)
         else:
             known = _Attributes(attributes, self._mentioned)
@@ -173,7 +202,7 @@ class Surroundings:
         for name, v in attributes.items():
             if isinstance(v, _LEAVES):
                 continue
-            if module or name in self._mentioned or _library(type(value).__module__):
+            if module or library or name in self._mentioned:
                 self._stack.append((v, depth + 1, name))
 
     # -- comparing and undoing -----------------------------------------------------------------
@@ -196,7 +225,14 @@ class Surroundings:
             except Exception:  # tensors or arrays that do not compare: others than before
                 pass
             return _difference(place, was, where)
+        for name, array, was in self.bytes:
+            if array.tobytes() != was:
+                return f"the NumPy array {name} changed".replace("  ", " ")
         return ""
+
+    def drew(self) -> bool:
+        """Whether a random stream that is not Descent's has moved since."""
+        return any(_stream_state(g)[1] != was for g, (_, was) in self.drawn)
 
     def restore(self) -> None:
         """Put everything back as it was (but the contents of very large containers)."""
@@ -204,14 +240,22 @@ class Surroundings:
             if look(space, name) is not was:
                 if isinstance(space, dict):
                     space[name] = was
+                elif isinstance(space, type):
+                    setattr(space, name, was)
                 else:
                     space.cell_contents = was
         for place, was, _ in self.places:
             if type(was) is not int:
                 _put_back(place, was)
         for state, was in self.states:
-            state.clear()
-            state.update(was)
+            for p in [p for p in state if p not in was]:
+                del state[p]
+            for p, slots in was.items():
+                state[p].clear()
+                state[p].update(slots)
+        if self.drew():
+            for g, (state, _) in self.drawn:
+                _set_stream(g, state)
 
 
 class _Attributes:
@@ -271,13 +315,37 @@ def _difference(place: Any, was: Any, where: str) -> str:
 
 
 def _ours(fn: types.FunctionType) -> bool:
-    return _library(fn.__module__ or "")
+    return is_library(fn.__module__ or "")
 
 
-def _library(module: str) -> bool:
+def is_library(module: str) -> bool:
     """Whether code of this module is no user's: the package's, NumPy's or Python's."""
     root = module.split(".", 1)[0]
     return root in ("descent", "numpy", "numba") or root in sys.stdlib_module_names
+
+
+_RANDOM, _NUMPY = random._inst, np.random.mtrand._rand  # type: ignore[attr-defined]
+
+
+def _stream_state(g: Any) -> tuple[Any, Any]:
+    """Its state, and that in a form that compares."""
+    if isinstance(g, random.Random):
+        state = g.getstate()
+        return state, state
+    if isinstance(g, np.random.RandomState):
+        state = g.get_state()
+        return state, (state[1].tobytes(), state[2:])  # type: ignore[index]
+    state = g.bit_generator.state
+    return state, str(state)
+
+
+def _set_stream(g: Any, state: Any) -> None:
+    if isinstance(g, random.Random):
+        g.setstate(state)
+    elif isinstance(g, np.random.RandomState):
+        g.set_state(state)
+    else:
+        g.bit_generator.state = state
 
 
 def codes(code: types.CodeType) -> Iterator[types.CodeType]:
@@ -292,7 +360,21 @@ def look(space: Any, name: str) -> Any:
     """The value of a global or of a closure cell."""
     if isinstance(space, dict):
         return space.get(name)
+    if isinstance(space, type):
+        return vars(space).get(name)
     try:
         return space.cell_contents
     except ValueError:
         return None
+
+
+def tensors_in(value: Any) -> Iterator[Any]:
+    """Tensors among nested arguments, in order."""
+    if isinstance(value, TensorBase):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for v in value:
+            yield from tensors_in(v)
+    elif isinstance(value, dict):
+        for v in value.values():
+            yield from tensors_in(v)

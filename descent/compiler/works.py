@@ -113,7 +113,8 @@ def in_shares(v: View, units: int) -> bool:
 class Works:
     """Builds the works of a step."""
 
-    def __init__(self) -> None:
+    def __init__(self, precision: str = "float32") -> None:
+        self.precision = precision  # of products
         self.translator = Translator()
         self.scratch_buffers: list[Buffer] = []
         self.list: list[Work] = []
@@ -273,7 +274,11 @@ class Works:
             return self._plain_product(node)
         (b, m, k), n = a.shape, c.shape[2]
         panels = (n + WIDTH - 1) // WIDTH
-        imports = {n: ("descent.ops.tiles", n) for n in ("pack", "product")}
+        narrow = self.precision == "bf16" and k >= 32
+        module = "descent.ops.bf16" if narrow else "descent.ops.tiles"
+        imports = {n + "_bf16" * narrow: (module, n) for n in ("pack", "product")}
+        pack, product = imports
+        scratch = "words" if narrow else "scratch"
         mode, bias = ("1", "bias") if node.bias is not None else ("0", "y")
         arguments = [a, c, y, *([node.bias] if node.bias is not None else [])]
         names = "a, c, y, bias".split(", ")[: len(arguments)]
@@ -283,8 +288,8 @@ class Works:
                 "for b in range(lo, hi):",
                 f"    cb, ab, yb = c[b * {c.strides[0]}:], a[b * {a.strides[0]}:], "
                 f"y[b * {y.strides[0]}:]",
-                f"    pack(cb, {c.strides[1]}, {c.strides[2]}, {k}, {n}, scratch, 0, {panels})",
-                f"    product(ab, {a.strides[1]}, {a.strides[2]}, scratch, {k}, {n}, yb, "
+                f"    {pack}(cb, {c.strides[1]}, {c.strides[2]}, {k}, {n}, {scratch}, 0, {panels})",
+                f"    {product}(ab, {a.strides[1]}, {a.strides[2]}, {scratch}, {k}, {n}, yb, "
                 f"{y.strides[1]}, 0, {m}, 0, {panels}, {mode}, {bias}b)",
             ]
             accesses = [access(v, b, v is y) for v in (a, c, y)]
@@ -295,9 +300,9 @@ class Works:
             a_row = 0
         by_rows = panels_size(k, n) <= SMALL_PANELS and m >= 4 * panels
         if by_rows:
-            packed, first = self._packed(c, k, n, panels, imports)
+            packed, first = self._packed(c, k, n, panels, imports, np.int32 if narrow else np.float32)
             body = [
-                f"product(a, {a_row}, {a_col}, c, {k}, {n}, y, {y.strides[1]}, lo, hi, 0, "
+                f"{product}(a, {a_row}, {a_col}, c, {k}, {n}, y, {y.strides[1]}, lo, hi, 0, "
                 f"{panels}, {mode}, {bias})"
             ]
             rows = [restride(v, (m, v.shape[2])) or v for v in (a, y)]
@@ -313,15 +318,15 @@ class Works:
                         imports=imports)  # fmt: skip
             work.title = f"{m}×{k} · {k}×{n}  {node.origin}"
             return [*first, work]
-        chunk = max(1, min(panels, CHUNK // max(k * WIDTH, 1)))
+        chunk = max(1, min(panels, (CHUNK << narrow) // max(k * WIDTH, 1)))
         body = [
             f"for first in range(lo, hi, {chunk}):",
             f"    last = min(first + {chunk}, hi)",
             f"    left = first * {WIDTH}",
             f"    n = min({n} - left, (last - first) * {WIDTH})",
-            f"    pack(c[left * {c.strides[2]}:], {c.strides[1]}, {c.strides[2]}, {k}, n, scratch, "
+            f"    {pack}(c[left * {c.strides[2]}:], {c.strides[1]}, {c.strides[2]}, {k}, n, {scratch}, "
             "0, last - first)",
-            f"    product(a, {a_row}, {a_col}, scratch, {k}, n, y[left:], {y.strides[1]}, 0, {m}, "
+            f"    {product}(a, {a_row}, {a_col}, {scratch}, {k}, n, y[left:], {y.strides[1]}, 0, {m}, "
             f"0, last - first, {mode}, {bias if bias == 'y' else 'bias[left:]'})",
         ]
         accesses = [access(v, 1, v is y, True) for v in arguments]
@@ -330,14 +335,15 @@ class Works:
         work.title = f"{m}×{k} · {k}×{n}  {node.origin}"
         return [work]
 
-    def _packed(self, c: View, k: int, n: int, panels: int, imports: Any) -> Any:
+    def _packed(self, c: View, k: int, n: int, panels: int, imports: Any, kind: Any) -> Any:
         """The panels of c, and the work that packs them (nothing when they are there already)."""
         key = (id(c.buffer), c.offset, c.shape, c.strides)
+        pack = next(iter(imports))
         if key in self.packed and self._unchanged(key, c):
             return self.packed[key], []
-        packed = self.temporary(panels_size(k, n))
+        packed = self.temporary(panels_size(k if kind == np.float32 else (k + 1) // 2, n), kind)
         self.packed[key] = packed
-        body = [f"pack(c, {c.strides[1]}, {c.strides[2]}, {k}, {n}, y, lo, hi)"]
+        body = [f"{pack}(c, {c.strides[1]}, {c.strides[2]}, {k}, {n}, y, lo, hi)"]
         accesses = [access(c, 1, False, True), access(packed, panels, True)]
         work = Work("pack", body, [c, packed], panels, accesses, k * n // 4, imports=imports,
                     parameters=["c", "y"])  # fmt: skip

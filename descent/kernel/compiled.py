@@ -128,7 +128,7 @@ class Kernel:
         reorder: whether sums may be added up in another order (vector lanes) and products fused
             into sums; NaN and infinity keep their meaning.
         apart: for a large kernel that many others call: the kinds of its arguments, "f" for a
-            flat float32 array and "i" for an integer. It is compiled once, and the others call it
+            flat float32 array, "w" for one of int32, "i" for an integer. It is compiled once, and the others call it
             where it lies instead of taking a copy into their own compilation.
     """
 

@@ -20,6 +20,7 @@ from descent.kernel.emit import compiles_to, flat
 __all__ = ["stand_in"]
 
 I64 = ir.IntType(64)
+_ARRAYS = {"f": types.float32, "w": types.int32}
 
 
 def stand_in(kernel: Any) -> Callable[..., Any]:
@@ -38,7 +39,7 @@ def stand_in(kernel: Any) -> Callable[..., Any]:
         def emit(e, *values):
             parts = []
             for i, (kind, value) in enumerate(zip(kinds, values)):
-                if kind == "f":
+                if kind in _ARRAYS:
                     parts.append(e.builder.ptrtoint(e.element(i, value, I64(0)), I64))
                 else:
                     parts.append(e.index(i, value))
@@ -48,7 +49,7 @@ def stand_in(kernel: Any) -> Callable[..., Any]:
         if len(given) != len(kinds):
             return None
         for kind, g in zip(kinds, given):
-            if not (flat(g, types.float32) if kind == "f" else isinstance(g, types.Integer)):
+            if not (flat(g, _ARRAYS[kind]) if kind in _ARRAYS else isinstance(g, types.Integer)):
                 return None
         return types.void(*given), emit
 
@@ -65,12 +66,11 @@ def _enter(kernel: Any, symbol: str, module: str, name: str) -> None:
     from descent.kernel.compiled import Kernel
 
     letters = [f"a{i}" for i in range(len(kernel.apart))]
-    given = ", ".join(
-        f"floats({a})" if kind == "f" else a for a, kind in zip(letters, kernel.apart)
-    )
+    as_array = {"f": "floats({})", "w": "words({})", "i": "{}"}
+    given = ", ".join(as_array[kind].format(a) for a, kind in zip(letters, kernel.apart))
     text = (
         f'"""The entry of {module}.{name}, by addresses."""\n\n'
-        f"from {module} import {name} as kernel\nfrom descent.kernel.places import floats\n\n"
+        f"from {module} import {name} as kernel\nfrom descent.kernel.places import floats, words\n\n"
         f"inside = kernel.inside\n\n\n"
         f"def {symbol}({', '.join(letters)}):\n    inside({given})\n"
     )

@@ -24,7 +24,8 @@ def register() -> None:
     """Make Numba know the functions of `places` (called once)."""
     for function, dtype in _KINDS.items():
         compiles_to(function)(_slot_of(dtype))
-    compiles_to(places.floats)(_floats)
+    compiles_to(places.floats)(_at_address(types.float32))
+    compiles_to(places.words)(_at_address(types.int32))
     compiles_to(places.invoke)(_invoke)
 
 
@@ -55,13 +56,16 @@ def _slot_of(dtype):
     return define
 
 
-def _floats(_, address):
-    kind = types.Array(types.float32, 1, "C")
+def _at_address(dtype):
+    kind = types.Array(dtype, 1, "C")
 
-    def emit(e, address):
-        return _array_at(e, kind, e.index(0, address), I64(UNKNOWN))
+    def define(_, address):
+        def emit(e, address):
+            return _array_at(e, kind, e.index(0, address), I64(UNKNOWN))
 
-    return (kind(address), emit) if integers(address) else None
+        return (kind(address), emit) if integers(address) else None
+
+    return define
 
 
 def _invoke(_, functions, k, lo, hi, frames, at, me):
@@ -73,5 +77,7 @@ def _invoke(_, functions, k, lo, hi, frames, at, me):
         start = b.ptrtoint(e.element(4, frames, b.mul(e.index(5, at), I64(2))), I64)
         b.call(target, [e.index(2, lo), e.index(3, hi), start, e.index(6, me)])
 
-    ours = flat(functions, types.int64) and flat(frames, types.int64) and integers(k, lo, hi, at, me)
+    ours = (
+        flat(functions, types.int64) and flat(frames, types.int64) and integers(k, lo, hi, at, me)
+    )
     return (types.void(functions, k, lo, hi, frames, at, me), emit) if ours else None

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "boolean", "float32", "float64", "floats", "int32", "int64", "invoke", "table_of", "uint8",
+    "boolean", "float32", "float64", "floats", "int32", "int64", "invoke", "table_of", "uint8", "words",
 ]  # fmt: skip
 
 
@@ -54,6 +54,11 @@ def boolean(table: Any, slot: int) -> np.ndarray:
 
 def floats(address: Any) -> np.ndarray:
     """The float32 array at an address (its size is not known, nor checked)."""
+    return address
+
+
+def words(address: Any) -> np.ndarray:
+    """The int32 array at an address (its size is not known, nor checked)."""
     return address
 
 

@@ -27,7 +27,7 @@ def panels_size(k, n):
     return tiles.panels_size((k + 1) // 2, n)
 
 
-@kernel
+@kernel(apart="fiiiiwii")
 def pack(b, row, col, k, n, panels, first, last):
     """Write panels first … last - 1 of the float32 matrix b[p·row + j·col] as words (int32)."""
     words = (k + 1) // 2
@@ -48,7 +48,7 @@ def pack(b, row, col, k, n, panels, first, last):
                     lanes.store(panels, at + q // 2 * WIDTH + j, narrow.pair(low, high))
 
 
-@kernel
+@kernel(apart="fiiwiifiiiiiif")
 def product(
     a, row, col, panels, k, n, y, y_row, rows_from, rows_to, panels_from, panels_to, mode, bias
 ):
