@@ -206,7 +206,7 @@ class Training:
         lr = learning_rate(self.step, s, self.first_step)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        self.optimizer.zero_grad()
+        self.passes.begin()
         for _ in range(s.accumulate):
             x, y = self.batches.next()
             value = self.passes.add(x, y)

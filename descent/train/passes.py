@@ -1,6 +1,9 @@
 """The forward and backward pass of a batch: compiled, or op by op.
 
-    loss, ‖∇‖ ← clip(backward(model(x, y)))        as one compiled program (`descent.compile`)
+    loss ← model(x, y);  ∇ ← ∇ + backward(loss)        as one compiled program (`descent.compile`)
+
+Clipping and the optimiser come after, each a pass over the weights that is compiled anyway: so a
+loss or a gradient that is not finite changes nothing, and there is less to compile.
 
 A run that is interrupted and resumed ends with the same bits, so what is compiled follows from what
 the run has met alone: the shape of its first batch at once, two more shapes when they come a second
@@ -14,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from descent import from_numpy, nn
+from descent import from_numpy, nn, zeros_like
 from descent.compiler.step import Step
 from descent.compiler.step import compile as compile_step
 
@@ -45,28 +48,32 @@ class Passes:
         self.parameters = list(model.parameters())
         self.most = clip if clip is not None else math.inf
         self.step: Step | None = self._whole() if compiled else None
-        self.norm: Any = None  # of the gradients, where the program has worked it out
 
     def _whole(self) -> Step:
-        """A single batch is clipped in the same program; several are when all are added up."""
-        model, parameters, most, n = self.model, self.parameters, self.most, self.accumulate
+        model, n = self.model, self.accumulate
 
         def training_step(x: Any, y: Any) -> Any:
             _, loss = model(x, y)
-            if n > 1:
-                (loss / n).backward()
-                return loss, None
-            loss.backward()
-            return loss, nn.utils.clip_grad_norm_(parameters, most)
+            (loss / n if n > 1 else loss).backward()
+            return loss
 
         return compile_step(training_step)
+
+    def begin(self) -> None:
+        """Forget the gradients. Zeros where several are added up by a program: one, not two."""
+        zeros = self.step is not None and self.accumulate > 1
+        for p in self.parameters:
+            if not zeros:
+                p.grad = None
+            elif p.grad is None:
+                p.grad = zeros_like(p)
+            else:
+                p.grad.array[...] = 0
 
     def add(self, x: np.ndarray, y: np.ndarray) -> float:
         """Add the gradients of a batch; its loss. After a loss that is not finite they are void."""
         if self.step is not None and self._known(x.shape):
-            loss, self.norm = self.step(from_numpy(x), from_numpy(y))
-            return float(loss.item())
-        self.norm = None
+            return float(self.step(from_numpy(x), from_numpy(y)).item())
         _, loss = self.model(from_numpy(x), from_numpy(y))
         value = float(loss.item())
         if math.isfinite(value):
@@ -84,6 +91,4 @@ class Passes:
 
     def clip(self) -> float:
         """Scale the gradients to the norm allowed; the norm they had."""
-        if self.norm is None:
-            self.norm = nn.utils.clip_grad_norm_(self.parameters, self.most)
-        return float(self.norm)
+        return float(nn.utils.clip_grad_norm_(self.parameters, self.most))
