@@ -81,15 +81,15 @@ class Program:
         if isinstance(value, TensorBase):
             shadow = value.array
             if not isinstance(shadow, Shadow):
-                kept = [t for t, _ in self.capture.kept if t is value]
-                if kept:
+                if any(t is value for t, _ in self.capture.kept) and self._outside(value):
                     return lambda out: value
-                array = shadow.copy()
-                return lambda out: wrap(array.copy())
+                if self.capture._owner(shadow) is None:
+                    array = shadow.copy()
+                    return lambda out: wrap(array.copy())
             i = len(self.results)
             self.results.append(self.capture.view(shadow))
             if self.results[-1].buffer.kind == "argument":
-                raise Unsupported("it returns an argument as it came")
+                raise Unsupported("it returns an argument as it came")  # its memory: no copy
             return lambda out: out[i]
         if isinstance(value, (tuple, list)):
             parts = [self._template(v) for v in value]
@@ -104,8 +104,15 @@ class Program:
         if isinstance(value, Shadow) or not (
             isinstance(value, (*plain, np.generic, np.ndarray, type)) or callable(value)
         ):
-            raise Unsupported(f"it returns a {type(value).__name__}: return tensors, or lists of them")
+            raise Unsupported(
+                f"it returns a {type(value).__name__}: return tensors, or lists of them"
+            )
         return lambda out: value
+
+    def _outside(self, t: Any) -> bool:
+        """Whether a tensor was there before the step."""
+        owner = self.capture._owner(t.array)
+        return owner is not None and owner.kind == "kept" and bool(self.capture._histories[id(t)])
 
     def _gradients(self, capture: Capture, keep: bool | None) -> None:
         """What `.grad` of each touched leaf is after the step."""
@@ -185,6 +192,7 @@ class Program:
         scratch = [np.empty(self.written.scratch + 16, np.float32) for _ in range(threads)]
         self.sync = np.zeros(2 * len(self.plan.phases) + 1 + threads, np.int64)
         self.epoch = 0
+        self.pace = crew.Pace()
         self.frames: list[list[Array]] = []
         self.moving: list[tuple[int, int, int, list[Array], int]] = []
         at = 0
@@ -316,12 +324,15 @@ class Program:
             return
         self.epoch += 1
         common = (self.epoch, w.program, w.phases, self.functions, self.table, self.sync)
-        crew.open_phases(self.sync, w.phases, self.epoch)
+        alone = self.pace.alone()
+        crew.open_phases(self.sync, w.phases, self.epoch, not alone)
         awake = 2 * len(w.phases)
-        for me in range(1, self.plan.threads):
+        began = time.perf_counter()
+        for me in range(1, 1 if alone else self.plan.threads):
             if not self.sync[awake + me]:
                 self.helpers.start(me, crew.help_out, (me, *common))
         crew.run(0, *common)
+        self.pace.took(time.perf_counter() - began)
 
     # -- looking inside -----------------------------------------------------------------------------
 
@@ -425,7 +436,10 @@ def _one_counter(states: list[Any]) -> Array | None:
         return None
     base = steps[0].array.base  # another program of the same step may have done it
     if isinstance(base, np.ndarray) and base.shape == (len(steps),):
-        if all(s.array.base is base for s in steps) and steps[0].array.ctypes.data == base.ctypes.data:
+        if (
+            all(s.array.base is base for s in steps)
+            and steps[0].array.ctypes.data == base.ctypes.data
+        ):
             return base
     counters = np.array([step.array for step in steps])
     for i, step in enumerate(steps):
