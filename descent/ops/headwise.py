@@ -33,7 +33,6 @@ def up(n):
     return (n + SIDE - 1) // SIDE * SIDE
 
 
-@kernel
 def turn(x, at, n, scale, turned, to):
     """turned[to + 16 p + i] = scale · x[at + i·n + p] for 16 rows i of n numbers p."""
     factor = lanes.fill(scale)
@@ -90,11 +89,11 @@ def seen_by(limit, i):
     return int(most), int(fewest)
 
 
-@kernel
+@kernel(apart="fifififififiiiffff")
 def attend_some(q, q_at, k, k_at, v, v_at, limit, i, y, y_at, lse, n, d, e, scale, turned, p, one):
     """y and lse[n …] of 16 queries, i … i + 15 of their entry; one[16], one[32]: room for sums."""
     seen, always = seen_by(limit, i)
-    turn(q, q_at, d, scale, turned, 0)
+    turn(q, q_at, d, scale[0], turned, 0)
     highest, total, zeros = lanes.fill(LOWEST), lanes.zeros(), lanes.zeros()
     lanes.store(one, SIDE, zeros)
     for start in range(0, seen, AHEAD):
@@ -132,19 +131,20 @@ def attend_some(q, q_at, k, k_at, v, v_at, limit, i, y, y_at, lse, n, d, e, scal
     scale_rows(y, y_at, e, one)
 
 
-@kernel
+@kernel(apart="fififififififfffiiiiiffffffff")
 def attend_band_grad(
-    q, q_at, k, k_at, v, v_at, limit, i, y, lse, n, dy, y_at, dq, dk, dv, band, more, s, d, e,
+    q, q_at, k, k_at, v, v_at, limit, i, y, y_at, lse, n, dy, dq, dk, dv, band, more, s, d, e,
     scale, turned, dturned, p, g, less, dot, seen,
 ):  # fmt: skip
     """Gradients of `band` queries, i … of their entry; more: dk and dv hold sums of others."""
-    zeros, most = lanes.zeros(), 0
+    zeros, most, factor = lanes.zeros(), 0, scale[0]
     for h in range(0, band, SIDE):
-        turn(q, q_at + h * d, d, scale, turned, h * d)
+        turn(q, q_at + h * d, d, factor, turned, h * d)
         turn(dy, y_at + h * e, e, ONE, dturned, h * e)
         lanes.store(less, h, zeros - lanes.load(lse, n + h))
-        seen[h], seen[h + 1] = seen_by(limit, i + h)
-        most = max(most, seen[h])
+        here, always = seen_by(limit, i + h)
+        seen[h], seen[h + 1] = here, always
+        most = max(most, here)
     for r in range(band):
         part = zeros
         for c in range(y_at + r * e, y_at + r * e + e, SIDE):
@@ -153,7 +153,7 @@ def attend_band_grad(
     for start in range(0, most if more else s, KEYS):
         stop = min(start + KEYS, s)
         for h in range(0, band, SIDE):
-            keys = max(0, up(min(stop, seen[h]) - start))
+            keys = max(0, up(min(stop, int(seen[h])) - start))
             for j in range(0, keys, SIDE):
                 at, key = h * KEYS + j * SIDE, start + j
                 scores(k, k_at + key * d, d, turned, h * d, less, h, p, at)
@@ -164,7 +164,7 @@ def attend_band_grad(
             for m in range(np.uint64(h * KEYS), np.uint64(h * KEYS + keys * SIDE)):
                 w = exp32(p[m])
                 p[m] = w
-                g[m] = scale * w * g[m]
+                g[m] = factor * w * g[m]
             for c in range(0, d, SIDE):
                 block = sums_so_far(dq, q_at + h * d + c, d, start > 0)
                 block = summed(block, g, h * KEYS, 1, SIDE, keys, k, k_at + start * d + c, d)
@@ -175,7 +175,6 @@ def attend_band_grad(
             by_key(g, at, q, q_at, dk, k_at + key * d, d, key, band, seen, more)
 
 
-@kernel
 def by_key(p, at, x, x_at, y, y_at, n, key, band, seen, more):
     """y[y_at + j·n + c] (+)= Σ_i p[i, j] · x[x_at + i·n + c]: 16 keys j, a band's queries i."""
     for c in range(0, n, SIDE):
@@ -221,6 +220,7 @@ def attend(first, last, q, k, v, limit, y, lse, t, s, d, e, scale):
     whole = T == t and S == s and D == d and E == e
     turned, p = np.empty(D * SIDE, np.float32), np.empty(min(AHEAD, S) * SIDE, np.float32)
     one, seen = np.empty(2 * SIDE, np.float32), limits(limit, T)
+    factor = np.full(1, scale, np.float32)
     qs, ks, vs, ys, ls = q, k, v, y, lse
     if not whole:
         qs, ks, vs = (
@@ -236,7 +236,7 @@ def attend(first, last, q, k, v, limit, y, lse, t, s, d, e, scale):
         for i in range(0, T, SIDE):
             n = h * T + i
             attend_some(
-                qs, n * D, ks, h * S * D, vs, h * S * E, seen, i, ys, n * E, ls, n, D, E, scale,
+                qs, n * D, ks, h * S * D, vs, h * S * E, seen, i, ys, n * E, ls, n, D, E, factor,
                 turned, p, one,
             )  # fmt: skip
         if not whole:
@@ -253,7 +253,8 @@ def attend_grad(first, last, q, k, v, limit, y, lse, dy, dq, dk, dv, t, s, d, e,
     turned, dturned = np.empty(D * band, np.float32), np.empty(E * band, np.float32)
     p, g = np.empty(KEYS * band, np.float32), np.empty(KEYS * band, np.float32)
     less, dot = np.empty(band, np.float32), np.empty(band, np.float32)
-    seen, limit = np.empty(band, np.int64), limits(limit, T)
+    seen, limit = np.empty(band, np.float32), limits(limit, T)
+    factor = np.full(1, scale, np.float32)
     qs, ks, vs, ys, ls, dys, dqs, dks, dvs = q, k, v, y, lse, dy, dq, dk, dv
     if not whole:
         qs, dqs = np.empty(T * D, np.float32), np.empty(T * D, np.float32)
@@ -276,8 +277,8 @@ def attend_grad(first, last, q, k, v, limit, y, lse, dy, dq, dk, dv, t, s, d, e,
         for i in range(0, T, band):
             n = h * T + i
             attend_band_grad(
-                qs, n * D, ks, h * S * D, vs, h * S * E, limit, i, ys, ls, n, dys, n * E,
-                dqs, dks, dvs, min(band, T - i), i > 0, S, D, E, scale,
+                qs, n * D, ks, h * S * D, vs, h * S * E, limit, i, ys, n * E, ls, n, dys,
+                dqs, dks, dvs, min(band, T - i), i, S, D, E, factor,
                 turned, dturned, p, g, less, dot, seen,
             )  # fmt: skip
         if not whole:
