@@ -68,7 +68,7 @@ def descent_eager(data: Data) -> Run:
     return _eager(descent, data)
 
 
-def descent_compiled(data: Data) -> Run:
+def _descent_step(data: Data) -> Callable[[Any, Any], Any]:
     import descent.optim
 
     ps = [descent.from_numpy(data[name]).requires_grad_() for name in WEIGHTS]
@@ -81,7 +81,29 @@ def descent_compiled(data: Data) -> Run:
         optimizer.step()
         return loss
 
-    return compiled_cycle(train_step, _batches(descent, data))
+    return train_step
+
+
+def descent_compiled(data: Data) -> Run:
+    import descent
+
+    return compiled_cycle(_descent_step(data), _batches(descent, data))
+
+
+def descent_scan(data: Data) -> Run:
+    """Many steps in one call, as in jax's scan."""
+    import descent
+
+    step, done = descent.compile(_descent_step(data)), 0
+
+    def run(n: int) -> float:
+        nonlocal done
+        rows = np.arange(done, done + n) % len(data["x"])
+        done += n
+        losses = step.scan(*(descent.from_numpy(data[name][rows]) for name in "xy"))
+        return float(losses[-1].item())
+
+    return run
 
 
 def torch_eager(data: Data) -> Run:
@@ -185,6 +207,7 @@ WORK = Work(
     data,
     (
         Side("descent", _HERE + "descent_compiled"),
+        Side("descent scan", _HERE + "descent_scan"),
         Side("descent eager", _HERE + "descent_eager"),
         Side("torch eager", _HERE + "torch_eager"),
         Side("torch.compile", _HERE + "torch_compiled"),
@@ -198,6 +221,7 @@ WORK = Work(
     bars=(
         Bar(4, ("torch eager",)),
         Bar(2.5, ("torch.compile",)),
-        Bar(1, ("jax scan", "jax jit")),
+        Bar(1, ("jax scan",), "descent scan"),
+        Bar(1, ("jax jit",)),
     ),
 )
