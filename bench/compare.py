@@ -55,11 +55,10 @@ class Result:
         """How many times better than its best peer, and which that is; None: not measured."""
         values = getattr(self, bar.of)
         peers = {p: values[p] for p in bar.peers if p in values}
-        ours = bar.ours if bar.ours in values else f"{bar.ours} eager"
-        if ours not in values or not peers:
+        if bar.ours not in values or not peers:
             return None
         best = min(peers, key=peers.__getitem__)
-        return peers[best] / values[ours], best
+        return peers[best] / values[bar.ours], best
 
     def disagreeing(self) -> list[str]:
         """Sides whose loss is not most sides' loss; all of them if there is no such majority."""

@@ -83,6 +83,15 @@ def test_bars_are_met_or_missed_against_the_best_peer():
     assert report.summary([RESULT]).startswith("2 of 4 bars met, 1 missed, 0 without")
 
 
+def test_a_bar_for_a_side_that_is_absent_is_not_measured():
+    only_eager = Result(
+        "w", {"descent eager": 1.0, "a": 9.0}, {"descent eager": 1.0, "a": 1.0},
+        bars=(Bar(1, ("a",)),), absent={"descent": "failed: NameError"},
+    )  # fmt: skip
+    verdict = report.bar_line(only_eager, only_eager.bars[0])[3]
+    assert verdict == "not measured (descent: failed: NameError)"
+
+
 def test_speed_with_another_loss_is_no_result():
     wrong = Result(
         "w", {"descent": 1.0, "a": 9.0, "b": 9.0}, {"descent": 2.0, "a": 1.0, "b": 1.0},

@@ -55,8 +55,7 @@ def jit(shape: Shape, data: Data) -> Run:
     def step(x: Any, y: Any) -> Any:
         optimizer.zero_grad()
         loss = _loss(shape, ps, x, y).backward()
-        optimizer.step()
-        return loss.realize()
+        return loss.realize(*optimizer.schedule_step())  # together: the loss before the update
 
     x, y = (data[name].astype(np.int32) for name in "xy")
     return cycle(step, [(Tensor(a).realize(), Tensor(b).realize()) for a, b in zip(x, y)])
