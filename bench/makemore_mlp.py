@@ -95,12 +95,13 @@ def descent_scan(data: Data) -> Run:
     import descent
 
     step, done = descent.compile(_descent_step(data)), 0
+    x, y = data["x"], data["y"]
 
     def run(n: int) -> float:
         nonlocal done
-        rows = np.arange(done, done + n) % len(data["x"])
+        rows = np.arange(done, done + n) % len(x)
         done += n
-        losses = step.scan(*(descent.from_numpy(data[name][rows]) for name in "xy"))
+        losses = step.scan(descent.from_numpy(x[rows]), descent.from_numpy(y[rows]))
         return float(losses[-1].item())
 
     return run
