@@ -202,9 +202,16 @@ def cut(y, y_n, rows, n, x, at):
 
 
 @kernel
+def room(n):
+    """Room for n numbers, beginning where a line of the cache does: no read then takes two."""
+    x = np.empty(n + SIDE, np.float32)
+    return x[-(x.ctypes.data >> 2) & (SIDE - 1) :]
+
+
+@kernel
 def limits(limit, t):
     """Keys that each query sees, as float32; queries beyond the last see what it does."""
-    found = np.empty(t, np.float32)
+    found = room(t)
     for i in range(t):
         found[i] = limit[min(i, limit.size - 1)]
     return found
@@ -218,15 +225,15 @@ def attend(first, last, q, k, v, limit, y, lse, t, s, d, e, scale):
     """
     T, S, D, E = up(t), up(s), up(d), up(e)
     whole = T == t and S == s and D == d and E == e
-    turned, p = np.empty(D * SIDE, np.float32), np.empty(min(AHEAD, S) * SIDE, np.float32)
-    one, seen = np.empty(2 * SIDE, np.float32), limits(limit, T)
+    turned, p = room(D * SIDE), room(min(AHEAD, S) * SIDE)
+    one, seen = room(2 * SIDE), limits(limit, T)
     factor = np.full(1, scale, np.float32)
     qs, ks, vs, ys, ls = q, k, v, y, lse
     if not whole:
         qs, ks, vs = (
-            np.empty(T * D, np.float32), np.empty(S * D, np.float32), np.empty(S * E, np.float32),
+            room(T * D), room(S * D), room(S * E),
         )  # fmt: skip
-        ys, ls = np.empty(T * E, np.float32), np.empty(T, np.float32)
+        ys, ls = room(T * E), room(T)
     for b in range(first, last):
         if not whole:
             pad(q, b * t * d, t, d, qs, T, D)
@@ -250,20 +257,20 @@ def attend_grad(first, last, q, k, v, limit, y, lse, dy, dq, dk, dv, t, s, d, e,
     T, S, D, E = up(t), up(s), up(d), up(e)
     whole = T == t and S == s and D == d and E == e
     band = min(T, BAND)
-    turned, dturned = np.empty(D * band, np.float32), np.empty(E * band, np.float32)
-    p, g = np.empty(KEYS * band, np.float32), np.empty(KEYS * band, np.float32)
-    less, dot = np.empty(band, np.float32), np.empty(band, np.float32)
-    seen, limit = np.empty(band, np.float32), limits(limit, T)
+    turned, dturned = room(D * band), room(E * band)
+    p, g = room(KEYS * band), room(KEYS * band)
+    less, dot = room(band), room(band)
+    seen, limit = room(band), limits(limit, T)
     factor = np.full(1, scale, np.float32)
     qs, ks, vs, ys, ls, dys, dqs, dks, dvs = q, k, v, y, lse, dy, dq, dk, dv
     if not whole:
-        qs, dqs = np.empty(T * D, np.float32), np.empty(T * D, np.float32)
-        ks, dks = np.empty(S * D, np.float32), np.empty(S * D, np.float32)
-        vs, dvs = np.empty(S * E, np.float32), np.empty(S * E, np.float32)
+        qs, dqs = room(T * D), room(T * D)
+        ks, dks = room(S * D), room(S * D)
+        vs, dvs = room(S * E), room(S * E)
         ys, dys, ls = (
-            np.empty(T * E, np.float32),
-            np.empty(T * E, np.float32),
-            np.empty(T, np.float32),
+            room(T * E),
+            room(T * E),
+            room(T),
         )
     for b in range(first, last):
         if not whole:
