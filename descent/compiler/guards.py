@@ -26,6 +26,7 @@ class Guard:
         self.held = [a for a in leaves((args, kwargs)) if not isinstance(a, TensorBase)]
         self.tensors_only = not kwargs and all(isinstance(a, TensorBase) for a in args)
         self.together = _together(args, kwargs)
+        self.distinct = len(set(self.together)) == len(self.together)
         self.expected = [(a.array.shape, a.array.dtype, a.requires_grad) for a in args
                          ] if self.tensors_only else []  # fmt: skip
         self.grad = is_grad_enabled()
@@ -66,7 +67,9 @@ class Guard:
                 return False
             if t.requires_grad != leaf or (leaf and given[2] != id(t)):
                 return False
-        return len(args) < 2 or _together(args, kwargs) == self.together
+        if len({id(t) for t in args}) == len(args):
+            return self.distinct
+        return _together(args, kwargs) == self.together
 
     def aliased(self, args: Any, kwargs: Any) -> bool:
         """Whether an argument shares memory with something that the step changes."""
