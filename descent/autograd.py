@@ -312,7 +312,7 @@ def backward(
     `watch(node, dy, grads)`, where given, sees every step of the walk.
     """
     if _state.capture is not None:
-        _state.capture.backward(root, gradient)
+        _state.capture.backward(root, gradient, retain_graph)
         return
     node = current_node(root)
     if node is None:

@@ -30,7 +30,7 @@ from descent.compiler.fuse import overlap
 from descent.compiler.graph import Buffer, Check, Map, Reduce, ScatterAdd, UpdateNode, View
 from descent.compiler.lowering import Lowerings
 from descent.compiler.shadow import Shadow, Unsupported, set_current
-from descent.compiler.surroundings import tensors_in
+from descent.compiler.surroundings import Surroundings, asks_for_grad, tensors_in
 from descent.compiler.watch import Watch
 from descent.op import Elementwise, Movement, Op
 from descent.random import engine
@@ -38,6 +38,7 @@ from descent.random import engine
 __all__ = ["Capture"]
 
 Array = np.ndarray
+POISON = 0x7FC0DEAD  # a NaN that says where it comes from
 _ONE_AT_A_TIME = threading.RLock()
 _HISTORY = ("node", "requires_grad", "base", "view_of", "hooks", "_history", "retains_grad")
 
@@ -58,42 +59,51 @@ class Capture:
         self._by_start: dict[int, Buffer] = {}
         self._before = {id(o) for o in gc.get_objects() if issubclass(type(o), TensorBase)}
         self._grads_before: dict[int, Any] = {}
-        self._absent: list[Any] = []
+        self._absent: list[tuple[Any, Any]] = []  # (leaf, what stands for its gradient)
         self._histories: dict[int, dict[str, Any]] = {}
         self._shadows: dict[int, Any] = {}
         self.arguments: list[Any] = []  # tensors that each call brings anew
         self.thread = 0
         self.reseeded = False  # the step set the seed of the default generator
+        self.presence: list[tuple[Any, bool]] = []  # (leaf, no gradient there), where it is asked
         self.uncleared: list[Any] = []  # leaves whose gradient the step found and kept
 
     # -- running a step ------------------------------------------------------------------------
 
-    def run(self, fn: Any, args: Any, kwargs: Any, reachable: Sequence[Any]) -> Any:
+    def run(self, fn: Any, args: Any, kwargs: Any, around: Surroundings) -> Any:
         """Call `fn` with its tensor arguments and everything reachable as shadows."""
         with _ONE_AT_A_TIME:
             set_current(self)
             try:
-                return self._run(fn, args, kwargs, reachable)
+                return self._run(fn, args, kwargs, around)
             finally:
                 set_current(None)
 
-    def _run(self, fn: Any, args: Any, kwargs: Any, reachable: Sequence[Any]) -> Any:
+    def _run(self, fn: Any, args: Any, kwargs: Any, around: Surroundings) -> Any:
         state = autograd._state
         stream = engine.default_generator.get_state()
         self.thread = threading.get_ident()
+        marks = not any(asks_for_grad(f) for f in around.functions)
+        if not marks:
+            leaves = [t for t in around.tensors if t.requires_grad and t.node is None]
+            self.presence = [(t, t.grad is None) for t in leaves]
         try:
             for t in tensors_in((args, kwargs)):
                 if not t.requires_grad and all(t is not u for u in self.arguments):
                     self.arguments.append(t)
                     self.argument(t, len(self.arguments) - 1)
-            for t in reachable:
+            for t in around.tensors:
                 self.shadow(t)
-                if t.requires_grad and t.node is None and t.grad is None:
+                if marks and t.requires_grad and t.node is None and t.grad is None:
                     t.grad = self.absent(t)
             state.capture, engine.observer = self, self.drawn
             with Watch():
                 result = fn(*args, **kwargs)
             self._settle()
+            for b in self.buffers:
+                if b.kind == "constant" and b.dtype == np.float32:
+                    if (b.array[: 1 << 13].view(np.uint32) == POISON).any():
+                        raise Unsupported("it reads the numbers of a tensor behind its back")
             return result
         finally:
             state.capture = engine.observer = None
@@ -130,17 +140,21 @@ class Capture:
         """Stands for a gradient that is not there, so that clearing it is noticed: a step that
         clears gradients first does not depend on what they were."""
         mark = autograd.wrap(np.empty(t.array.shape, t.array.dtype).view(Shadow))
-        self._absent.append(mark)
+        self._absent.append((t, mark))
         return mark
 
+    def is_absent(self, g: Any) -> bool:
+        """Whether this stands for a gradient that is not there."""
+        return any(g is mark for _, mark in self._absent)
+
     def _present(self, g: Any) -> Any:
-        return None if any(g is mark for mark in self._absent) else g
+        return None if self.is_absent(g) else g
 
     # -- memory --------------------------------------------------------------------------------
 
     def temporary(self, shape: Sequence[int], dtype: Any) -> Shadow:
         """New memory for a result."""
-        array = np.empty(max(int(np.prod(shape, dtype=int)), 1), dtype)
+        array = _unread(np.empty(max(int(np.prod(shape, dtype=int)), 1), dtype))
         self._register(Buffer(len(self.buffers), "temporary", array))
         return array[: int(np.prod(shape, dtype=int))].reshape(shape).view(Shadow)
 
@@ -151,7 +165,7 @@ class Capture:
 
     def argument(self, t: Any, position: int) -> None:
         """Memory for a tensor that each call brings anew."""
-        array = np.empty(t.array.shape, t.array.dtype)
+        array = _unread(np.empty(t.array.shape, t.array.dtype))
         flat = array.reshape(-1) if array.size else np.empty(1, array.dtype)
         self._register(Buffer(len(self.buffers), "argument", flat, position))
         self._swap(t, array.view(Shadow))
@@ -163,7 +177,7 @@ class Capture:
             return array
         if (buffer := self._owner(array)) is not None:
             if buffer.kind in ("kept", "constant"):
-                self._swap(t, self._over(buffer, array))
+                self._swap(t, self._over(buffer, array), inside=id(t) not in self._before)
             return t.array.view(Shadow)
         kind = "kept" if id(t) in self._before else "constant"
         root = _root(array)
@@ -171,20 +185,18 @@ class Capture:
         if not flat.size:
             flat = np.empty(1, array.dtype)
         self._register(Buffer(len(self.buffers), kind, flat, t if kind == "kept" else flat))
-        if kind == "kept":
-            self._swap(t, array.view(Shadow))
-            return t.array
-        return array.view(Shadow)
+        self._swap(t, array.view(Shadow), inside=kind == "constant")
+        return t.array
 
     def _over(self, buffer: Buffer, array: Array) -> Shadow:
         return array.view(Shadow)
 
-    def _swap(self, t: Any, shadow: Shadow) -> None:
-        if t.node is not None:
+    def _swap(self, t: Any, shadow: Shadow, inside: bool = False) -> None:
+        if t.node is not None and not inside:
             raise Unsupported("a tensor that was computed outside the step and has a history there")
         self.kept.append((t, t.array))
         self._grads_before[id(t)] = t.grad
-        self._histories[id(t)] = {n: getattr(t, n) for n in _HISTORY}
+        self._histories[id(t)] = {} if inside else {n: getattr(t, n) for n in _HISTORY}
         self._shadows[id(t)] = shadow
         t.array = shadow
         if t.grad is not None and isinstance(t.grad, TensorBase):
@@ -375,7 +387,9 @@ class Capture:
                     needs = inputs
             if needs is not None:
                 needs = [t.requires_grad for t in inputs]
-        shadows = [t.array if _number(t) and id(t) not in self._before else self.shadow(t) for t in inputs]
+        shadows = [
+            t.array if _number(t) and id(t) not in self._before else self.shadow(t) for t in inputs
+        ]
         outs, ctx = self.forward(op, shadows, meta, needs or [False] * len(inputs))
         y = autograd.wrap(outs[0])
         if needs is not None and outs[0].dtype.kind in "fc":
@@ -419,8 +433,13 @@ class Capture:
 
     # -- the walk back -----------------------------------------------------------------------------
 
-    def backward(self, root: Any, gradient: Any) -> None:
+    def backward(self, root: Any, gradient: Any, retain_graph: bool = False) -> None:
         """What `autograd.backward` does, noted."""
+        for t, mark in self._absent:
+            if t.grad is mark:  # from here on None again; nobody cleared it
+                t.grad = None
+                self.uncleared.append(t)
+        self._absent = []
         gradient = self._as_shadow(gradient)
         node = current_node(root)
         if node is None:
@@ -436,7 +455,8 @@ class Capture:
                     dy = autograd._run_hooks(node, dy)
                 autograd._check_usable(node)
                 grads = self.step_back(node, dy)
-                node.ctx = None
+                if not retain_graph:
+                    node.ctx = None
                 for edge, g in zip(node.edges, grads):
                     if edge is None or g is None:
                         continue
@@ -546,6 +566,16 @@ class Capture:
         flat = a.reshape(-1)
         self._register(Buffer(len(self.buffers), "kept", flat, None, "moment"))
         return a
+
+
+def _unread(array: Array) -> Array:
+    """Memory that nobody may read, filled so that it shows when somebody does."""
+    if array.nbytes <= 1 << 15:
+        if array.dtype == np.float32:
+            array.view(np.uint32)[...] = POISON
+        elif array.dtype.kind in "iu":
+            array[...] = np.iinfo(array.dtype).max - 7
+    return array
 
 
 def _number(t: Any) -> bool:

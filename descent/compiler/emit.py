@@ -65,7 +65,7 @@ def write(title: str, plan: Plan, translator: Translator) -> Written:
             number = bodies[key]
             common = phase.units if phase.units and w.units % phase.units == 0 else 0
             frame: list[tuple[Any, int]] = [(v.buffer, v.offset) for v in w.arguments]
-            frame += [(n, w.numbers or 0) for n in extra]
+            frame += [(n, (w.numbers or 0) if n == "numbers" else 0) for n in extra]
             program.append((number, w.units, common, at))
             frames.append(frame)
             at += len(frame) + (plan.threads - 1) * ("scratch" in extra)
@@ -104,7 +104,9 @@ def _head(w: Work) -> tuple[list[str], list[str]]:
     text = "\n".join(w.body)
     extra = [n for n in ("numbers", "flags", "scratch", "words") if re.search(rf"\b{n}\b", text)]
     for i, name in enumerate(extra, len(names)):
-        kind = {"numbers": "float64", "flags": "int64", "scratch": "float32", "words": "int32"}[name]
+        kind = {"numbers": "float64", "flags": "int64", "scratch": "float32", "words": "int32"}[
+            name
+        ]
         each = " + me" if name in ("scratch", "words") else ""  # last: one for every thread
         lines.append(f"{name} = {kind}(frame, {i}{each})")
     return lines, ["scratch" if n == "words" else n for n in extra]
@@ -127,6 +129,8 @@ def _text(
     for module in sorted({module for module, _ in imports.values()}):
         folder, name = module.rsplit(".", 1)
         out.append(f"from {folder} import {name}")
+    if any("math." in text for text in translator.functions.values()):
+        out.insert(out.index("import numpy as np"), "import math\n")
     if translator.imports:
         names = ", ".join(sorted(translator.imports))
         out.append(f"from descent.ops.vectormath import {names}")

@@ -34,9 +34,10 @@ class Guard:
         self.tensors, self.optimizers = self.around.tensors, self.around.optimizers
         self.rules = [o.rule(g) for o in self.optimizers for g in o.param_groups]
         self.pinned: list[tuple[Any, Any]] = []  # (tensor, its array), set after capture
-        self.flags: list[tuple[Any, bool]] = []  # (tensor, requires_grad)
+        self.flags: list[tuple[Any, bool, Any]] = []  # (tensor, requires_grad, hooks)
         self.written: set[int] = set()  # version cells of tensors that the step changes
         self.grads: list[tuple[Any, Any]] = []  # (leaf, its .grad before the step, where it counts)
+        self.presence: list[tuple[Any, bool]] = []  # (leaf, has no gradient), where the step asks
         self.states: list[tuple[Any, Any, Any]] = []  # (optimiser, parameter, its state)
 
     def watch_groups(self, stepped: set[int]) -> None:
@@ -88,6 +89,9 @@ class Guard:
                 return "a tensor of the step has other hooks now"
         for t, before in self.grads:
             if t.grad is not before:
+                return "a gradient is there that was not, or the other way round"
+        for t, absent in self.presence:
+            if (t.grad is None) is not absent:
                 return "a gradient is there that was not, or the other way round"
         for optimizer, p, state in self.states:
             if optimizer.state.get(p) is not state:

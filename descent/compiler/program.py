@@ -48,7 +48,7 @@ class Program:
         self.precision = precision
         capture = Capture()
         refuse_what_changes(guard.around)
-        result = capture.run(fn, args, kwargs, guard.tensors)
+        result = capture.run(fn, args, kwargs, guard.around)
         refuse_side_effects(guard.around, capture)
         self.capture, self.guard = capture, guard
         self.results: list[View] = []
@@ -57,6 +57,7 @@ class Program:
         self._pin(capture, guard)
         self.constants = constants_written(capture, guard.around)
         self.lock = threading.Lock()
+        self.calls = 0
         works = self._works(capture)
         temporaries = [b for b in capture.buffers if b.kind == "temporary"]
         self.plan: Plan = plan(
@@ -80,6 +81,8 @@ class Program:
         """The result's structure, with numbers of `results` in place of tensors."""
         if isinstance(value, TensorBase):
             shadow = value.array
+            if any(t is value for t in self.capture.arguments):
+                raise Unsupported("it returns an argument as it came")
             if not isinstance(shadow, Shadow):
                 if any(t is value for t, _ in self.capture.kept) and self._outside(value):
                     return lambda out: value
@@ -89,7 +92,7 @@ class Program:
             i = len(self.results)
             self.results.append(self.capture.view(shadow))
             if self.results[-1].buffer.kind == "argument":
-                raise Unsupported("it returns an argument as it came")  # its memory: no copy
+                raise Unsupported("it returns an argument as it came")
             return lambda out: out[i]
         if isinstance(value, (tuple, list)):
             parts = [self._template(v) for v in value]
@@ -134,7 +137,8 @@ class Program:
             if view.buffer.kind != "temporary":
                 raise Unsupported("a gradient that is another tensor's memory")
             updated = id(capture._owner_of(t)) in written
-            added = any(t is u for u in capture.uncleared)  # the next call adds to it
+            doubtful = any(t is u and absent for u, absent in capture.presence)
+            added = doubtful or any(t is u for u in capture.uncleared)  # the next call adds to it
             if keep or added or (keep is None and not updated):
                 view.buffer.kind = "kept"
                 view.buffer.label = "grad"
@@ -152,6 +156,7 @@ class Program:
         guard.grads = [(t, capture._grads_before[id(t)]) for t in capture.uncleared]
         guard.written = {id(t.version) for t in self.changed}
         guard.watch_groups({id(o) for o in capture.optimizers})
+        guard.presence = capture.presence
         guard.states = [(o, p, s) for o, _, p, _, s in capture.updates]
         for b in capture.buffers:
             if b.kind == "argument" and id(b) in written:
@@ -289,7 +294,10 @@ class Program:
         if self.flags[0]:
             self.flags[0] = 0
             self.coefficients.undo()
+            if self.calls == 0:
+                self.guard.around.restore_states()  # made for this call
             raise IndexError("an index or class number in the step was out of range")
+        self.calls += 1
         for t in self.changed:
             t.version[0] += 1
         for t, g in self.gradients:
@@ -392,6 +400,7 @@ class Coefficients:
             self.groups = [(o, g, s, r, _one_counter(s)) for o, g, s, r, _ in self.groups]
             self.first = False
             return
+        self.fresh = []
         for i, (optimizer, group, states, rows, counters) in enumerate(self.groups):
             if counters is None or not _together(counters, states):
                 for row, state in zip(rows, states):

@@ -168,7 +168,7 @@ def _refuse(name: str) -> Any:
 
 
 for _name in (
-    "item", "tolist", "tobytes", "dump", "dumps", "tofile", "argmax", "argmin", "argsort", "sort",
+    "item", "numpy", "tolist", "tobytes", "dump", "dumps", "tofile", "argmax", "argmin", "argsort", "sort",
     "argpartition", "partition", "nonzero", "choose", "take", "put", "repeat", "searchsorted",
     "compress", "cumsum", "cumprod", "dot", "trace", "round", "std", "var", "byteswap",
     "__bool__", "__int__", "__float__", "__index__", "__complex__", "__contains__", "__iter__",

@@ -22,7 +22,7 @@ import numpy as np
 
 from descent.autograd import TensorBase
 
-__all__ = ["Surroundings", "is_library", "plain", "tensors_in"]
+__all__ = ["Surroundings", "asks_for_grad", "is_library", "plain", "tensors_in"]
 
 plain = (int, float, bool, complex, str, bytes, type(None), type(Ellipsis), slice, range)
 _LEAVES = (*plain, np.generic, np.dtype)
@@ -70,7 +70,9 @@ class Surroundings:
         self.bytes = [(n, a, a.tobytes()) for n, a in self.arrays if a.nbytes <= SMALL_BYTES]
         self.states = [(o.state, {p: dict(s) for p, s in o.state.items()}) for o in self.optimizers]
         for o in self.optimizers:
-            self.places += [(g["params"], list(g["params"]), "a parameter group") for g in o.param_groups]
+            self.places += [
+                (g["params"], list(g["params"]), "a parameter group") for g in o.param_groups
+            ]
 
     # -- looking around ------------------------------------------------------------------------
 
@@ -211,7 +213,9 @@ class Surroundings:
         """What is not as it was, in words; empty when everything is."""
         for space, name, was in self.names:
             now = look(space, name)
-            if now is not was and not (type(now) in plain and type(now) is type(was) and now == was):
+            if now is not was and not (
+                type(now) in plain and type(now) is type(was) and now == was
+            ):
                 shown = type(now) in plain and type(was) in plain
                 return f"{name} changed" + (f" from {was!r} to {now!r}" if shown else "")
         for place, was, where in self.places:
@@ -247,15 +251,19 @@ class Surroundings:
         for place, was, _ in self.places:
             if type(was) is not int:
                 _put_back(place, was)
+        self.restore_states()
+        if self.drew():
+            for g, (state, _) in self.drawn:
+                _set_stream(g, state)
+
+    def restore_states(self) -> None:
+        """The optimisers' states as they were."""
         for state, was in self.states:
             for p in [p for p in state if p not in was]:
                 del state[p]
             for p, slots in was.items():
                 state[p].clear()
                 state[p].update(slots)
-        if self.drew():
-            for g, (state, _) in self.drawn:
-                _set_stream(g, state)
 
 
 class _Attributes:
@@ -354,6 +362,19 @@ def codes(code: types.CodeType) -> Iterator[types.CodeType]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from codes(constant)
+
+
+def asks_for_grad(fn: types.FunctionType) -> bool:
+    """Whether the function asks if some `.grad` is there (`p.grad is None`)."""
+    for code in codes(fn.__code__):
+        before = ("", None)
+        for i in dis.get_instructions(code):
+            if before == ("LOAD_ATTR", "grad") and (
+                i.opname.startswith(("POP_JUMP", "JUMP_IF")) or i.argval is None
+            ):
+                return True
+            before = (i.opname, i.argval)
+    return False
 
 
 def look(space: Any, name: str) -> Any:

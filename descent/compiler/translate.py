@@ -188,7 +188,19 @@ class _Rewrite(ast.NodeTransformer):
             value = self.fn.__globals__.get(node.id)
             if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
                 return self._value(value)
+            if isinstance(value, tuple) and all(isinstance(v, (int, float)) for v in value):
+                return ast.Name(self._numbers(node.id, value), ast.Load())
+            if value is not None and value not in (np, math):
+                raise Unsupported(f"{self.fn.__qualname__} uses {node.id}")
         return node
+
+    def _numbers(self, name: str, value: tuple[float, ...]) -> str:
+        """The name of a constant row of numbers, such as a polynomial's coefficients."""
+        single = "np.float32({!r})" if self.single else "{!r}"
+        text = "(" + "".join(f"{single.format(v)}, " for v in value) + ")"
+        while self.to.constants.setdefault(name, text) != text:
+            name += "_"
+        return name
 
     def visit_If(self, node: ast.If) -> Any:
         test = self.visit(node.test)

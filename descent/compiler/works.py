@@ -300,7 +300,9 @@ class Works:
             a_row = 0
         by_rows = panels_size(k, n) <= SMALL_PANELS and m >= 4 * panels
         if by_rows:
-            packed, first = self._packed(c, k, n, panels, imports, np.int32 if narrow else np.float32)
+            packed, first = self._packed(
+                c, k, n, panels, imports, np.int32 if narrow else np.float32
+            )
             body = [
                 f"{product}(a, {a_row}, {a_col}, c, {k}, {n}, y, {y.strides[1]}, lo, hi, 0, "
                 f"{panels}, {mode}, {bias})"

@@ -103,7 +103,7 @@ class Optimizer:
         for p in chain.from_iterable(g["params"] for g in self.param_groups):
             if set_to_none:
                 p.grad = None
-            elif p.grad is not None:
+            elif p.grad is not None and not (capturing() and capturing().is_absent(p.grad)):
                 with no_grad():
                     p.grad.zero_()
 

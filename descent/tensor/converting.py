@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from descent.autograd import TensorBase, wrap
+from descent.autograd import TensorBase, known, wrap
 from descent.dtypes import from_numpy_dtype, to_dtype
 from descent.tensor.common import cast
 from descent.tensor.size import device, memory_format
@@ -56,6 +56,8 @@ class ConvertingMethods:
                 "Can't call numpy() on Tensor that requires grad. "
                 "Use tensor.detach().numpy() instead."
             )
+        if not known(self.array):
+            self.array.numpy()  # type: ignore[attr-defined]  # refuses, and says why
         return self.array
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from descent.autograd import Node, TensorBase, apply, current_node, is_grad_enabled
+from descent.autograd import Node, TensorBase, apply, capturing, current_node, is_grad_enabled
 from descent.tensor.common import operands
 
 __all__ = ["assign", "rewrite", "update"]
@@ -85,7 +85,8 @@ def assign(t: Any, y: Any, *, fresh: bool = False) -> Any:
             _rewrite(t, y, fresh)
         else:
             _rewrite_owner(t, y)
-    np.copyto(t.array, y.array, casting="unsafe")
+    target = t.array if capturing() is None else capturing().shadow(t)
+    np.copyto(target, y.array, casting="unsafe")
     t.version[0] += 1
     return t
 

@@ -117,7 +117,8 @@ def _weighted(
     losses = losses * wrap(factors)
     if reduction != "mean":
         return reduced(losses, reduction)
-    return losses.sum() / wrap(np.asarray(factors.sum()))
+    total = factors.sum()
+    return losses.sum() / wrap(np.asarray(total) if known(ids) else total)
 
 
 def _checked(ids: np.ndarray, classes: int, ignore_index: int) -> tuple[np.ndarray, int]:
@@ -157,7 +158,10 @@ def _factors(ids: np.ndarray, classes: int, weight: Any, dtype: np.dtype) -> np.
             f"but got weight tensor of shape: {list(weight.array.shape)}"
         )
     kept = (ids >= 0).astype(dtype)
-    return kept if weight is None else kept * weight.array.astype(dtype)[ids]
+    if weight is None:
+        return kept
+    table = weight.array if known(ids) else capturing().shadow(weight)
+    return kept * table.astype(dtype)[ids]
 
 
 def _evenly(
@@ -172,7 +176,8 @@ def _evenly(
     if reduction != "mean":
         return reduced(losses, reduction)
     factors = _factors(ids, logp.array.shape[dim], weight, dtype)
-    return losses.sum() / wrap(np.asarray(factors.sum()))
+    total = factors.sum()
+    return losses.sum() / wrap(np.asarray(total) if known(ids) else total)
 
 
 def _along(weight: Any, x: Any, dim: int) -> Any:
