@@ -24,6 +24,16 @@ def test_padding_row_gets_no_gradient():
     assert dw.tolist() == [[1, 1], [0, 0], [0, 0]]
 
 
+def test_many_ids_repeat_and_the_padding_row_gets_no_gradient():
+    ids, dy = rng.integers(0, 5, (40, 50)), rng.standard_normal((40, 50, 24)).astype(np.float32)
+    meta = {"ids": ids, "padding_idx": 3}
+    _, ctx = embedding.embedding.forward((np.ones((6, 24), np.float32),), meta, [True])
+    (dw,) = embedding.embedding.backward(ctx, dy, [True])
+    expected = np.array([dy[ids == i].sum(0, dtype=np.float64) for i in range(6)])
+    expected[3] = 0
+    np.testing.assert_allclose(dw, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_scatter_add_is_add_at():
     ids, rows = rng.integers(0, 7, 50), rng.standard_normal((50, 3))
     expected = np.zeros((9, 3))

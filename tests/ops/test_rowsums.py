@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from descent.ops import rowsums
 from descent.ops.rowsums import add_rows
 
 rng = np.random.default_rng(4)
@@ -34,3 +35,15 @@ def test_an_infinite_row_stays_in_its_place():
     values[1] = np.inf
     out = add_rows(values, np.array([0, 1, 2, 2]), 3)
     assert out[:, 0].tolist() == [1, np.inf, 2]
+
+
+@pytest.mark.parametrize(("rows", "width", "n"), [(3000, 16, 30), (2000, 37, 5000), (700, 150, 3)])
+def test_many_float32_are_added_by_columns(rows, width, n):
+    positions = rng.integers(0, n, rows)
+    values = (
+        rng.integers(-9, 9, (width, rows)).astype(np.float32).T
+    )  # whole numbers: sums are exact
+    assert values.size >= rowsums.LARGE
+    expected = np.zeros((n, width), np.float32)
+    np.add.at(expected, positions, values)
+    np.testing.assert_array_equal(add_rows(values, positions, n), expected)
