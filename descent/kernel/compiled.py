@@ -72,15 +72,24 @@ def _vocabulary() -> None:
     emit_places.register()
 
 
+def _called() -> dict[str, Any]:
+    """Options of what only other compiled functions call: no way in, no machine code."""
+    from descent.kernel.emit_called import CalledCompiler
+
+    return {
+        "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": CalledCompiler,
+    }  # fmt: skip
+
+
 @functools.cache
 def _compiled_helper(fn: Callable[..., Any]) -> Callable[..., Any]:
     import numba
 
     copy = _with_compiled_globals(fn)
-    # Said outright, or a helper inherits its first caller's freedoms, and keeps them in the cache.
-    # A product may be fused into a sum (one rounding less); inlined, or its caller's loop is scalar.
+    # Said outright, or a helper inherits its first caller's freedoms. A product may be fused into a
+    # sum (one rounding less); inlined, or its caller's loop is scalar.
     said: dict[str, Any] = {"fastmath": {"contract"}, "parallel": False, "error_model": "numpy"}
-    return _in_our_cache(lambda cache: numba.njit(copy, cache=cache, forceinline=True, **said))
+    return numba.njit(copy, forceinline=True, **said, **_called())
 
 
 def _with_compiled_globals(fn: Callable[..., Any], **extra: Any) -> Callable[..., Any]:
@@ -91,7 +100,7 @@ def _with_compiled_globals(fn: Callable[..., Any], **extra: Any) -> Callable[...
     for name in fn.__code__.co_names:
         value = names.get(name)
         if isinstance(value, Kernel):
-            names[name] = value.compiled if value.apart is None else value.stand_in
+            names[name] = value.called if value.apart is None else value.stand_in
         elif isinstance(value, types.FunctionType) and value.__module__.startswith(_OURS):
             names[name] = _compiled_helper(value)
     names.update(extra)
@@ -128,8 +137,8 @@ class Kernel:
         reorder: whether sums may be added up in another order (vector lanes) and products fused
             into sums; NaN and infinity keep their meaning.
         apart: for a large kernel that many others call: the kinds of its arguments, "f" for a
-            flat float32 array, "w" for one of int32, "i" for an integer. It is compiled once, and the others call it
-            where it lies instead of taking a copy into their own compilation.
+            flat float32 array, "w" for one of int32, "i" for an integer. It is compiled once, and
+            the others call it where it lies instead of taking a copy into their own compilation.
     """
 
     def __init__(
@@ -149,21 +158,27 @@ class Kernel:
     @functools.cached_property
     def compiled(self) -> Callable[..., Any]:
         """The Numba dispatcher (made on first use; compiles per argument types)."""
-        import numba
-
         if self.apart is not None:  # Python's calls too: a thin wrapper around the one compilation
             return self._by_symbol()
+        return self._jit(True, parallel=self.parallel, nogil=True)
+
+    @functools.cached_property
+    def called(self) -> Callable[..., Any]:
+        """The dispatcher that other compiled functions get: they take a copy of its code."""
+        if self.parallel:
+            return self.compiled
+        return self._jit(False, **_called())
+
+    def _jit(self, keep: bool, **options: Any) -> Any:
+        import numba
+
         fn = _with_compiled_globals(self.py, prange=numba.prange)
-        return _in_our_cache(
-            lambda cache: numba.njit(
-                fn,
-                parallel=self.parallel,
-                cache=cache,
-                nogil=True,
-                fastmath={"reassoc", "contract", "nsz"} if self.reorder else False,
-                error_model="numpy",  # x / 0 is inf, as in the other forms, not an exception
-            )
-        )
+        flags: Any = {"reassoc", "contract", "nsz"} if self.reorder else False
+        # "numpy": x / 0 is inf, as in the other forms, not an exception
+        options |= {"fastmath": flags, "error_model": "numpy"}
+        if not keep:
+            return numba.njit(fn, **options)
+        return _in_our_cache(lambda cache: numba.njit(fn, cache=cache, **options))
 
     @functools.cached_property
     def inside(self) -> Kernel:
@@ -195,14 +210,7 @@ class Kernel:
         `places.invoke`."""
         import numba
 
-        fn = _with_compiled_globals(self.py)
-        flags: Any = {"reassoc", "contract", "nsz"} if self.reorder else False
-        compiled = _in_our_cache(
-            lambda cache: numba.njit(
-                fn, cache=cache, nogil=True, fastmath=flags, error_model="numpy",
-                no_cpython_wrapper=True,
-            )
-        )  # fmt: skip
+        compiled = self._jit(True, nogil=True, no_cpython_wrapper=True)
         compiled.compile(tuple(getattr(numba.types, t) for t in types))
         found = next(iter(compiled.overloads.values()))
         self._addressed = compiled  # the code lives as long as this
