@@ -95,7 +95,7 @@ def _label(v: View) -> str:
 
 def _head(w: Work) -> tuple[list[str], list[str]]:
     """The lines that fetch what a kernel's body uses, and what that is beside its arrays."""
-    names = w.parameters or [_letter(i) for i in range(len(w.arguments))]
+    names = list(w.parameters or ()) or [_letter(i) for i in range(len(w.arguments))]
     kinds = [_PLACES[v.dtype.name] for v in w.arguments]
     lines = [
         f"{n} = {kind}(frame, {i}){_from_unit(w.steps[i]) if w.steps else ''}"

@@ -12,13 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from descent.compiler.graph import Buffer, Check, Loops, Map, Node, UpdateNode, View, redirect
-from descent.compiler.rows import IN_PLACE
+from descent.compiler.graph import Map, Node, View
 
-__all__ = ["Group", "fused", "in_place", "live", "overlap", "restride"]
+__all__ = ["Group", "fused", "overlap", "restride"]
 
 REACH = 12  # how many nodes back a loop to join is looked for
-LARGE = 1 << 20  # elements from which an array is worth keeping once only
 LARGEST = 24  # elementwise nodes in one loop
 
 
@@ -62,7 +60,7 @@ class Group(Node):
 
 
 def restride(v: View, shape: tuple[int, ...]) -> View | None:
-    """The same elements in the same order under another shape, without a copy; None if impossible."""
+    """The same elements in the same order under another shape, without a copy; else None."""
     if v.shape == shape:
         return v
     if v.contiguous:
@@ -97,19 +95,6 @@ def _meet(some: Iterable[View], others: Iterable[View]) -> bool:
     return any(overlap(v, w) for v in some for w in others)
 
 
-def live(nodes: list[Any], results: Iterable[View]) -> list[Any]:
-    """The nodes whose writes matter: to a result, or to memory that outlives the step."""
-    wanted = {id(v.buffer) for v in results}
-    kept: list[Any] = []
-    for node in reversed(nodes):
-        if isinstance(node, (UpdateNode, Check)) or any(
-            v.buffer.kind != "temporary" or id(v.buffer) in wanted for v in node.writes()
-        ):
-            kept.append(node)
-            wanted.update(id(v.buffer) for v in node.reads())
-    return kept[::-1]
-
-
 def fused(nodes: list[Any]) -> list[Any]:
     """The nodes with elementwise ones gathered into loops, in an order that means the same."""
     out: list[Any] = []
@@ -138,32 +123,3 @@ def _join(out: list[Any], node: Map) -> bool:
                     return True
         between.append(group)
     return False
-
-
-def in_place(nodes: list[Any], results: Iterable[View]) -> list[Any]:
-    """Large row kernels write over an input that nobody needs any more, where they can."""
-    wanted = {id(v.buffer) for v in results}
-    last: dict[int, int] = {}
-    for i, node in enumerate(nodes):
-        for v in (*node.reads(), *node.writes()):
-            last[id(v.buffer)] = i
-    renamed: dict[int, Buffer] = {}
-    for i, node in enumerate(nodes):
-        redirect(node, renamed)
-        if not isinstance(node, Loops) or id(node.fn) not in IN_PLACE:
-            continue
-        twin, read, written = IN_PLACE[id(node.fn)]
-        x, y = node.inputs[read], node.outputs[written]
-        original = next((b for b, to in renamed.items() if to is x.buffer), id(x.buffer))
-        dead = max(last[id(x.buffer)], last.get(original, 0)) <= i and id(x.buffer) not in wanted
-        if x.size < LARGE or not dead or not (x.whole and y.whole):
-            continue
-        if x.buffer.kind != "temporary" or y.buffer.kind != "temporary" or id(y.buffer) in wanted:
-            continue
-        renamed[id(y.buffer)] = x.buffer
-        last[id(x.buffer)] = last[id(y.buffer)]
-        node.fn, node.path = twin, ("", "")
-        node.outputs = [v for k, v in enumerate(node.outputs) if k != written]
-        cut = [c for k, c in enumerate(node.by_row) if k != len(node.inputs) + written]
-        node.by_row, node.changes = tuple(cut), (read,)
-    return nodes

@@ -49,7 +49,8 @@ class Lowerings:
         """Outputs in the user's shapes, and what `op_back` needs."""
         c = self.capture
         arrays = [c._as_shadow(a) for a in arrays]
-        lowered, plan = op.lower.down(op, arrays, meta)
+        down, plan = op.lower.down(op, arrays, meta)
+        lowered = list(down)
         metas = {m: meta[m] for m in op.metas}
         rule = self.forward_rules.get(op)
         if rule is not None:

@@ -15,10 +15,12 @@ from descent.caching import source_module
 from descent.compiler import crew
 from descent.compiler.again import recomputed
 from descent.compiler.capture import Capture
+from descent.compiler.coefficients import Coefficients
 from descent.compiler.emit import Written, write
-from descent.compiler.fuse import Group, fused, in_place, live
-from descent.compiler.graph import Buffer, UpdateNode, View
+from descent.compiler.fuse import fused
+from descent.compiler.graph import Buffer, View
 from descent.compiler.guards import Guard, describe, tensors_in
+from descent.compiler.passes import early_updates, in_place, live, silence
 from descent.compiler.plan import Plan, plan, unit_range
 from descent.compiler.shadow import Shadow, Unsupported
 from descent.compiler.surroundings import plain
@@ -75,7 +77,7 @@ class Program:
         self._load(getattr(fn, "__name__", "step"))
         self._bind(capture)
 
-    # -- making ------------------------------------------------------------------------------------
+    # -- making ----------------------------------------------------------------------------------
 
     def _template(self, value: Any) -> Any:
         """The result's structure, with numbers of `results` in place of tensors."""
@@ -170,8 +172,8 @@ class Program:
         self.numbers = np.zeros(max(numbers, 1))
         wanted = [*self.results, *self.kept_gradients]
         nodes = recomputed(live(capture.nodes, wanted), wanted, capture.new_buffer)
-        nodes = fused(_early_updates(in_place(nodes, wanted)))
-        _silence(nodes, wanted)
+        nodes = fused(early_updates(in_place(nodes, wanted)))
+        silence(nodes, wanted)
         works = Works(self.precision)
         for node in nodes:
             works.add(node)
@@ -236,7 +238,7 @@ class Program:
             return self.arena[at : at + buffer.array.nbytes].view(buffer.dtype)
         return buffer.array
 
-    # -- running ----------------------------------------------------------------------------------
+    # -- running ---------------------------------------------------------------------------------
 
     def __call__(self, args: Any, kwargs: Any) -> Any:
         with self.lock:
@@ -342,7 +344,7 @@ class Program:
         crew.run(0, *common)
         self.pace.took(time.perf_counter() - began)
 
-    # -- looking inside -----------------------------------------------------------------------------
+    # -- looking inside --------------------------------------------------------------------------
 
     def report(self, repeat: int) -> list[dict[str, Any]]:
         """Seconds of every work, alone on this thread (medians)."""
@@ -363,97 +365,6 @@ class Program:
                 )  # fmt: skip
                 i += 1
         return rows
-
-
-class Coefficients:
-    """The floats of all updates, worked out once per step and group.
-
-    Parameters of one group that were stepped equally often have the same coefficients; their step
-    counters are brought into one array, to be advanced together.
-    """
-
-    def __init__(self, updates: list[Any], numbers: Array) -> None:
-        self.numbers = numbers
-        groups: dict[Any, list[Any]] = {}
-        times: dict[int, int] = {}  # an optimiser may step twice in a step
-        for optimizer, group, _, node, state in updates:
-            times[id(state)] = times.get(id(state), 0) + 1
-            key = (id(group), times[id(state)])
-            groups.setdefault(key, []).append((optimizer, group, node, state))
-        self.groups = [self._group(members) for members in groups.values()]
-        self.first = True
-        self.fresh: list[dict[str, Any]] = []
-
-    def _group(self, members: list[Any]) -> tuple[Any, Any, list[Any], Array, Any]:
-        optimizer, group, node, state = members[0]
-        at, n = node.coefficients, len(node.rule.coefficients)
-        rows = self.numbers[at : at + n * len(members)].reshape(len(members), n)
-        return optimizer, group, [m[3] for m in members], rows, None
-
-    def next_step(self) -> None:
-        """Count a step and fill in its coefficients."""
-        if self.first:
-            self.fresh = [s for _, _, states, _, _ in self.groups for s in states if s.get("fresh")]
-            for optimizer, group, states, rows, _ in self.groups:
-                for row, state in zip(rows, states):
-                    row[:] = optimizer.coefficients(state, group)
-            self.groups = [(o, g, s, r, _one_counter(s)) for o, g, s, r, _ in self.groups]
-            self.first = False
-            return
-        self.fresh = []
-        for i, (optimizer, group, states, rows, counters) in enumerate(self.groups):
-            if counters is None or not _together(counters, states):
-                for row, state in zip(rows, states):
-                    row[:] = optimizer.coefficients(state, group)
-                if counters is not None:
-                    self.groups[i] = (optimizer, group, states, rows, _one_counter(states))
-                continue
-            rows[:] = optimizer.coefficients(states[0], group)
-            counters[1:] = counters[0]
-
-    def undo(self) -> None:
-        """Count one step less: it did not happen."""
-        for _, _, states, _, _ in self.groups:
-            for state in states:
-                step = state.get("step")
-                if isinstance(step, TensorBase):
-                    step.array -= 1
-                elif step is not None:
-                    state["step"] = step - 1
-        for state in self.fresh:
-            state["fresh"] = True
-        self.first = self.first or bool(self.fresh)
-        self.fresh = []
-
-
-def _together(counters: Array, states: list[Any]) -> bool:
-    """Whether the states still count in these counters, and agree."""
-    last = states[-1].get("step")
-    if last is None:
-        return True
-    return last.array.base is counters and bool((counters == counters[0]).all())
-
-
-def _one_counter(states: list[Any]) -> Array | None:
-    """The step counters of these states as one array; None when they do not agree."""
-    steps = [s.get("step") for s in states]
-    if all(step is None for step in steps):
-        return np.zeros(1, np.float32)
-    if not all(isinstance(step, TensorBase) and step.array.shape == () for step in steps):
-        return None
-    if len({float(step.array) for step in steps}) > 1:
-        return None
-    base = steps[0].array.base  # another program of the same step may have done it
-    if isinstance(base, np.ndarray) and base.shape == (len(steps),):
-        if (
-            all(s.array.base is base for s in steps)
-            and steps[0].array.ctypes.data == base.ctypes.data
-        ):
-            return base
-    counters = np.array([step.array for step in steps])
-    for i, step in enumerate(steps):
-        step.array = counters[i : i + 1].reshape(())
-    return counters
 
 
 @kernel
@@ -484,50 +395,6 @@ def _ndarray(v: View, memory: Array | None = None) -> Array:
     return np.lib.stride_tricks.as_strided(
         base[v.offset :], v.shape, tuple(s * size for s in v.strides)
     )
-
-
-def _early_updates(nodes: list[Any]) -> list[Any]:
-    """With many parameters, each is updated as soon as its gradient is known and nothing reads the
-    old value any more: its gradient's memory is then free for the next."""
-    updates = [n for n in nodes if isinstance(n, UpdateNode)]
-    if sum(n.arrays[1].size for n in updates) < 1 << 23:
-        return nodes
-    out: list[Any] = []
-    for node in nodes:
-        if not isinstance(node, UpdateNode):
-            out.append(node)
-            continue
-        touched = {id(v.buffer) for v in node.arrays}
-        at = len(out)
-        while at and not any(
-            id(v.buffer) in touched for v in [*out[at - 1].reads(), *out[at - 1].writes()]
-        ):
-            at -= 1
-        out.insert(at, node)
-    return out
-
-
-def _silence(nodes: list[Any], wanted: list[View]) -> None:
-    """Mark what only its own loop reads."""
-    needed = {id(v.buffer) for v in wanted}
-    readers: dict[int, set[int]] = {}
-    for i, node in enumerate(nodes):
-        for v in node.reads():
-            readers.setdefault(id(v.buffer), set()).add(i)
-    writers: dict[int, set[int]] = {}
-    for i, node in enumerate(nodes):
-        for v in node.writes():
-            writers.setdefault(id(v.buffer), set()).add(i)
-    for i, node in enumerate(nodes):
-        if isinstance(node, Group):
-            for m in node.members:
-                b = m.target.buffer
-                m.silent = (
-                    b.kind == "temporary"
-                    and id(b) not in needed
-                    and not readers.get(id(b), set()) - set()
-                    and writers[id(b)] == {i}
-                )
 
 
 _ = unit_range

@@ -39,6 +39,7 @@ class Step:
         if precision not in ("float32", "bf16"):
             raise ValueError(f"precision must be 'float32' or 'bf16', not {precision!r}")
         self.fn = fn
+        self.name = getattr(fn, "__qualname__", type(fn).__name__)
         self.precision = precision
         self.keep_grads = keep_grads
         self.threads = threads
@@ -66,7 +67,7 @@ class Step:
                 args, kwargs,
             )  # fmt: skip
         if reason:
-            log.info("compiling %s again: %s", self.fn.__qualname__, reason)
+            log.info("compiling %s again: %s", self.name, reason)
         began = time.perf_counter()
         guard = Guard(self.fn, args, kwargs)
         try:
@@ -79,7 +80,7 @@ class Step:
         except Exception as error:
             guard.around.restore()
             result = self.fn(*args, **kwargs)  # an error of the user's shows here as it always does
-            log.debug("compiling %s failed", self.fn.__qualname__, exc_info=error)
+            log.debug("compiling %s failed", self.name, exc_info=error)
             self._refuse_for(f"{type(error).__name__}: {error}".splitlines()[0])
             return result
         except BaseException:
@@ -97,7 +98,7 @@ class Step:
 
     def _refuse_for(self, why: str) -> None:
         self.refused = why
-        log.warning("%s runs uncompiled: %s", getattr(self.fn, "__qualname__", self.fn), why)
+        log.warning("%s runs uncompiled: %s", self.name, why)
 
     def scan(self, *stacked: Any) -> Any:
         """Run the step for row 0 of the arguments, then for row 1, …; small steps without Python
@@ -133,7 +134,7 @@ class Step:
         """The program of the last capture."""
         if not self.programs:
             raise RuntimeError(
-                f"{self.fn.__qualname__} has no compiled form yet: "
+                f"{self.name} has no compiled form yet: "
                 + (f"it runs uncompiled, since {self.refused}" if self.refused else "call it first")
             )
         return self.programs[0][1]
@@ -154,7 +155,7 @@ class Step:
 
     def __repr__(self) -> str:
         state = self.refused or f"{len(self.programs)} compiled form(s)"
-        return f"<compiled step {self.fn.__qualname__}: {state}>"
+        return f"<compiled step {self.name}: {state}>"
 
 
 def compile(

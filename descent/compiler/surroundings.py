@@ -55,6 +55,8 @@ class Surroundings:
         self.twice: list[Any] = []  # tensors among the arguments that the function also sees
         self._given: set[int] = set()
         self._mentioned: set[str] = set()
+        self._holders: list[tuple[dict[str, Any], set[str], int]] = []  # users' objects
+        self._unmentioned: list[tuple[Any, int, str]] = []  # methods nobody has mentioned yet
         self._seen: dict[int, Any] = {}
         self._stack: list[tuple[Any, int, str]] = []
         self._names_seen: set[tuple[int, str]] = set()
@@ -63,12 +65,17 @@ class Surroundings:
             self._walk()
             if where:
                 self._given = {id(t) for t in self.tensors}
+        self.places = [  # what the functions mention is known only now
+            (p, p.copy() if isinstance(p, _Attributes) else was, where)
+            for p, was, where in self.places
+        ]
         for c in self.classes:
             self.names += [(c, k, v) for k, v in vars(c).items()
                            if k in self._mentioned and isinstance(v, plain)]  # fmt: skip
         self.drawn = [(g, _stream_state(g)) for g in [_RANDOM, _NUMPY, *self.streams]]
         self.bytes = [(n, a, a.tobytes()) for n, a in self.arrays if a.nbytes <= SMALL_BYTES]
         self.states = [(o.state, {p: dict(s) for p, s in o.state.items()}) for o in self.optimizers]
+        self.groups = [(g, dict(g)) for o in self.optimizers for g in o.param_groups]
         for o in self.optimizers:
             self.places += [
                 (g["params"], list(g["params"]), "a parameter group") for g in o.param_groups
@@ -78,7 +85,9 @@ class Surroundings:
 
     def _walk(self) -> None:
         later: list[tuple[Any, int, str]] = []  # objects: once it is known which attributes count
-        while self._stack or later:
+        while self._stack or later or self._released() or self._mentioned_attributes():
+            if not self._stack and self._released():
+                continue
             if not self._stack:
                 self._stack, later = later, []
                 self._stack, ready = [], self._stack
@@ -162,16 +171,26 @@ class Surroundings:
             else:
                 self._stack.append((value, depth + 1, name))
 
-    def _class(self, cls: type, depth: int) -> None:
-        """The functions and mentioned attributes of a user's class."""
+    def _class(self, cls: type, depth: int, built: bool = True) -> None:
+        """The functions of a user's class that may be called: those whose names are mentioned."""
         for c in cls.__mro__:
-            if c.__module__ == "builtins" or is_library(c.__module__):
+            if c in self.classes or c.__module__ == "builtins" or is_library(c.__module__):
                 continue
+            self.classes.append(c)
             for name, v in list(vars(c).items()):
-                if isinstance(v, (types.FunctionType, property, staticmethod, classmethod)):
-                    self._stack.append((v, depth + 1, name))
-            if c not in self.classes:
-                self.classes.append(c)
+                if not isinstance(v, (types.FunctionType, property, staticmethod, classmethod)):
+                    continue
+                if name in ("__init__", "__new__") and not built:
+                    continue
+                known = name in self._mentioned or name == "forward" or name[:2] == "__"
+                (self._stack if known else self._unmentioned).append((v, depth + 1, name))
+
+    def _released(self) -> bool:
+        """Follow methods that have been mentioned since their class was seen."""
+        ready = [m for m in self._unmentioned if m[2] in self._mentioned]
+        self._unmentioned = [m for m in self._unmentioned if m[2] not in self._mentioned]
+        self._stack += ready
+        return bool(ready)
 
     def _object(self, value: Any, depth: int, where: str) -> None:
         module = hasattr(value, "named_parameters") and hasattr(value, "training")
@@ -189,7 +208,7 @@ class Surroundings:
         if type(value).__name__ in ("Generator", "Step") and library:
             self._stack.append((getattr(value, "fn", None), depth, where))
             return
-        self._stack.append((type(value), depth, ""))
+        self._class(type(value), depth, built=False)
         attributes = getattr(value, "__dict__", None)
         if not isinstance(attributes, dict):
             slots = [n for c in type(value).__mro__ for n in getattr(c, "__slots__", ())]
@@ -201,11 +220,19 @@ class Surroundings:
         else:
             known = _Attributes(attributes, self._mentioned)
             self.places.append((known, known.copy(), type(value).__name__))
+            self._holders.append((attributes, set(), depth))
+            return
         for name, v in attributes.items():
-            if isinstance(v, _LEAVES):
-                continue
-            if module or library or name in self._mentioned:
+            if not isinstance(v, _LEAVES):
                 self._stack.append((v, depth + 1, name))
+
+    def _mentioned_attributes(self) -> bool:
+        """Follow the attributes of users' objects that are mentioned by now."""
+        for attributes, followed, depth in self._holders:
+            ready = (attributes.keys() & self._mentioned) - followed
+            followed |= ready
+            self._stack += [(attributes[n], depth + 1, n) for n in ready]
+        return bool(self._stack)
 
     # -- comparing and undoing -----------------------------------------------------------------
 
@@ -251,6 +278,8 @@ class Surroundings:
         for place, was, _ in self.places:
             if type(was) is not int:
                 _put_back(place, was)
+        for group, was in self.groups:
+            _put_back(group, was)
         self.restore_states()
         if self.drew():
             for g, (state, _) in self.drawn:

@@ -26,7 +26,7 @@ def refuse_what_changes(around: Surroundings) -> None:
         )
     if any(name == "argument" for name, _ in around.arrays):
         raise Unsupported("an argument is a NumPy array: pass it as a tensor")
-    if around.twice:
+    if any(not t.requires_grad for t in around.twice):
         raise Unsupported("a tensor is an argument and also seen by the function itself")
 
 
@@ -35,6 +35,8 @@ def refuse_side_effects(around: Surroundings, capture: Any) -> None:
     reason = around.changed()
     if reason:
         raise Unsupported(f"it changes something outside at every call: {reason}")
+    if any(group != was for group, was in around.groups):
+        raise Unsupported("it changes settings of an optimiser: do that outside the step")
     if around.drew():
         raise Unsupported("it draws from Python's or NumPy's random numbers: use Descent's")
     if capture.reseeded:

@@ -7,6 +7,7 @@ touch each other's shares alone can follow one another on one thread without wai
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NamedTuple
@@ -37,6 +38,9 @@ class Access(NamedTuple):
     writes: bool
 
 
+_FLAGS = Buffer(-1, "flags", np.zeros(1, np.int64))  # stands for the step's error flags
+
+
 @dataclass(eq=False)
 class Work:
     """One piece of the step.
@@ -56,7 +60,7 @@ class Work:
     accesses: list[Access]
     operations: int
     title: str = ""
-    parameters: list[str] | None = None
+    parameters: Sequence[str] | None = None
     steps: list[int] | None = None  # elements from one unit to the next, per argument
     numbers: int | None = None
     scratch: int = 0
@@ -138,8 +142,11 @@ class Works:
         }[kind](node)  # fmt: skip
         for work in found:
             work.title = work.title or node.origin
-            self.checks = self.checks or any("flags[0] = 1" in line for line in work.body)
+            if any("flags[0] = 1" in line for line in work.body):
+                self.checks = True
+                work.accesses.append(Access(_FLAGS, 0, 1, False, True))
             if self.checks and any(a.writes and a.buffer.kind == "kept" for a in work.accesses):
+                work.accesses.append(Access(_FLAGS, 0, 1, False, False))  # after all checks
                 stop = [
                     "if flags[0] != 0:  # a wrong index: nothing that lasts is changed",
                     "    return",
