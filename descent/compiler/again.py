@@ -10,6 +10,7 @@ what to recompute made by kind.
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 from descent.compiler.graph import Buffer, Loops, Map, Node, View, redirect
@@ -41,7 +42,7 @@ def recomputed(nodes: list[Any], results: list[View], new_buffer: Any) -> list[A
         at = uses[id(target.buffer)]
         if at[0] != i or not target.whole:
             continue
-        later = [b for a, b in zip(at, at[1:]) if b - a > FAR]
+        later = [b for a, b in itertools.pairwise(at) if b - a > FAR]
         if not later or not _kept_anyway(node, later[0], uses):
             continue
         late.setdefault(later[0], []).append((id(target.buffer), node))

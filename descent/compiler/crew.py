@@ -7,7 +7,8 @@ took last time it tends to take again (one takes from the front, one from the ba
 the data is still in its cache.
 
 State per phase, two int64 numbers: [2p] epoch·2³² + front·2¹⁶ + back, [2p + 1] slabs done. Behind
-those of all P phases: [2P] the epoch, [2P + me] whether thread me is awake, looking out for the next.
+those of all P phases: [2P] the epoch, [2P + me] whether thread me is awake and looks out for the
+next one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from typing import Any
 from descent.kernel import atomics, kernel, places
 
 __all__ = [
-    "Helpers", "Pace", "finish", "help_out", "open_phases", "run", "run_alone", "run_many", "take", "wait",
+    "Helpers", "Pace", "finish", "help_out", "open_phases", "run", "run_alone", "run_many", "take",
+    "wait",
 ]  # fmt: skip
 
 EPOCH, FRONT, MASK = 1 << 32, 1 << 16, (1 << 16) - 1

@@ -1,8 +1,8 @@
 """The step as one Python file: its kernels, who calls them, and the schedule.
 
 The file is real (in the cache folder), imports only NumPy and `descent`, and runs in two forms: its
-functions compiled, over a table of addresses; or as written, over a list of arrays, where a debugger
-can stop anywhere in it.
+functions compiled, over a table of addresses; or as written, over a list of arrays, where a
+debugger can stop anywhere in it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from descent.compiler.graph import Buffer, View
+from descent.compiler.graph import View
 from descent.compiler.plan import Plan
 from descent.compiler.translate import Translator
-from descent.compiler.works import Work
+from descent.compiler.work import Work
 
 __all__ = ["Written", "write"]
 
@@ -125,7 +125,7 @@ def _text(
     schedule: list[str],
 ) -> str:
     out = [f'"""{title}', "", *_PREFACE.splitlines(), '"""', "", "import numpy as np", "",
-           "from descent.kernel.places import boolean, float32, float64, int32, int64, uint8"]  # fmt: skip
+           f"from descent.kernel.places import {', '.join(sorted(_PLACES.values()))}"]  # fmt: skip
     for module in sorted({module for module, _ in imports.values()}):
         folder, name = module.rsplit(".", 1)
         out.append(f"from {folder} import {name}")
@@ -148,7 +148,7 @@ def _text(
     return "\n".join(out)
 
 
-_PREFACE = """Written by descent.compile. Every function does units lo … hi of one piece of the step;
+_PREFACE = """Written by descent.compile. Every function does units lo … hi of a piece of the step;
 `frame` holds its arrays (compiled: their addresses), `me` is the thread. They are called
 by `run` in descent/compiler/crew.py in the order of the schedule at the end. Loops count from 0
 over arrays that begin at unit lo: so no index can be negative, and loops become vector code."""

@@ -1,4 +1,4 @@
-"""Scalar functions that capture uses beside those of the declared ops: NumPy's, under their names."""
+"""Scalar functions that capture uses beside the declared ops: NumPy's, under their names."""
 
 from __future__ import annotations
 

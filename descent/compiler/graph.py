@@ -87,7 +87,8 @@ class View(NamedTuple):
 
     def reshaped(self, shape: tuple[int, ...]) -> View:
         """Another shape over the same elements; the view must be contiguous."""
-        assert self.contiguous and prod(shape) == self.size
+        assert self.contiguous
+        assert prod(shape) == self.size
         return View(self.buffer, self.offset, shape, contiguous_strides(shape))
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from math import gcd
 
 from descent.compiler.graph import Buffer
-from descent.compiler.works import Work
+from descent.compiler.work import Work
 from descent.threads import n_threads
 
 __all__ = ["Phase", "Plan", "plan"]
@@ -134,7 +134,7 @@ def _places(
         last = len(phases) if id(b) in results else last
         n = -(-b.array.nbytes // ALIGNMENT) * ALIGNMENT
         at = 0
-        for start, end, f, k in sorted(x for x in placed if x[2] <= last and first <= x[3]):
+        for start, end, *_ in sorted(x for x in placed if x[2] <= last and first <= x[3]):
             if at + n <= start:
                 break
             at = max(at, end)

@@ -63,7 +63,7 @@ class Program:
         works = self._works(capture)
         temporaries = [b for b in capture.buffers if b.kind == "temporary"]
         self.plan: Plan = plan(
-            works.list,
+            works.done,
             [*temporaries, *works.scratch_buffers],
             [v.buffer for v in self.results],
         )

@@ -47,7 +47,7 @@ def _layer_norm(ins: Views, outs: Views, metas: list[Any], temporary: Any) -> li
 
 
 def _layer_norm_grad(ins: Views, outs: Views, metas: list[Any], temporary: Any) -> list[Any]:
-    x, w, mean, rstd, dy = ins
+    x, _, mean, rstd, dy = ins
     dx, dw, db = outs
     back = _by_row(rowwise.layer_norm_dx, (1,), 8)(ins, [dx], [], temporary)
     columns = Loops(
@@ -62,7 +62,7 @@ def _rms_norm(ins: Views, outs: Views, metas: list[Any], temporary: Any) -> list
 
 
 def _rms_norm_grad(ins: Views, outs: Views, metas: list[Any], temporary: Any) -> list[Any]:
-    x, w, rstd, dy = ins
+    x, _, rstd, dy = ins
     dx, dw = outs
     columns = Loops(
         rowwise.rms_norm_columns, [x, rstd, dy], [dw], [], rows=dw.size, columns=True,

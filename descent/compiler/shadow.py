@@ -159,8 +159,8 @@ def _basic(index: Any) -> bool:
 def _refuse(name: str) -> Any:
     def method(self: Shadow, *args: Any, **kwargs: Any) -> Any:
         raise Unsupported(
-            f"reading the numbers of a tensor inside the step ({name.strip('_')}): what Python does "
-            "with them can't be part of a compiled step; return the tensor and read it outside"
+            f"reading the numbers of a tensor inside the step ({name.strip('_')}): what Python "
+            "does with them can't be part of a compiled step; return the tensor and read it outside"
         )
 
     method.__name__ = name
@@ -168,7 +168,8 @@ def _refuse(name: str) -> Any:
 
 
 for _name in (
-    "item", "numpy", "tolist", "tobytes", "dump", "dumps", "tofile", "argmax", "argmin", "argsort", "sort",
+    "item", "numpy", "tolist", "tobytes", "dump", "dumps", "tofile", "argmax", "argmin", "argsort",
+    "sort",
     "argpartition", "partition", "nonzero", "choose", "take", "put", "repeat", "searchsorted",
     "compress", "cumsum", "cumprod", "dot", "trace", "round", "std", "var", "byteswap",
     "__bool__", "__int__", "__float__", "__index__", "__complex__", "__contains__", "__iter__",

@@ -1,4 +1,4 @@
-"""What a function can see beside its arguments: tensors, modules, optimisers, and plain Python state.
+"""What a function can see beside its arguments: tensors, modules, optimisers, plain Python state.
 
 The function's closure and globals are followed, by name, through containers, objects and the
 functions it mentions. Every dict and list on the way is remembered as it was, so that a capture

@@ -48,4 +48,5 @@ def constants_written(capture: Any, around: Surroundings) -> list[tuple[np.ndarr
     written = {id(v.buffer) for n in capture.nodes for v in n.writes()}
     users = {id(a) for _, a in around.arrays}
     return [(b.array, b.array.copy()) for b in capture.buffers
-            if b.kind == "constant" and id(b) in written and id(b.array.base) not in users]  # fmt: skip
+            if b.kind == "constant" and id(b) in written
+            and id(b.array.base) not in users]  # fmt: skip
