@@ -64,11 +64,13 @@ def race(
             losses = {s.name: loss for s, loss in sides}
             running = [s for s, _ in sides if s.problem is None]
             times: dict[str, list[float]] = {s.name: [] for s in running}
+            patience = _Patience()
             for _ in range(rounds or work.rounds):
-                with machine_lock(), one_busy_core() if work.busy else nullcontext():
-                    for side in running:
-                        n = work.slow.get(side.name, steps or work.steps)
-                        times[side.name].append(_timed(side, n, work.busy) / n)
+                for side in running:
+                    n = work.slow.get(side.name, steps or work.steps)
+                    with machine_lock(), one_busy_core() if work.busy else nullcontext():
+                        seconds = _timed(side, n, None if work.busy else patience)
+                    times[side.name].append(seconds / n)
             return _result(work, [s for s, _ in sides], losses, times)
         finally:
             for side, _ in sides:
@@ -89,18 +91,29 @@ def _started(
     return process, loss
 
 
-def _timed(side: SideProcess, n: int, busy: bool) -> float:
-    """Seconds for n steps; again, up to twice, if others took a tenth of a core meanwhile."""
+@dataclass
+class _Patience:
+    """How long, in all, a work may be timed again because others computed meanwhile."""
+
+    left_s: float = 20.0
+
+
+def _timed(side: SideProcess, n: int, patience: _Patience | None) -> float:
+    """Seconds for n steps; again while others take a tenth of a core and patience lasts.
+
+    Without patience it is meant to be measured beside others.
+    """
     found = []
-    for _ in range(1 if busy else 3):
+    while not found or (patience and patience.left_s > 0):
+        began = time.perf_counter()
         seconds, others = side.step_watched(n, warm=n // 10)
         side.rest()
         found.append((others, seconds))
-        if others < 0.1:
-            break
-    others, seconds = min(found)
-    side.disturbed += others >= 0.1 and not busy
-    return seconds
+        if patience is None or others < 0.1:
+            return seconds
+        patience.left_s -= time.perf_counter() - began
+    side.disturbed += 1
+    return min(found)[1]
 
 
 def _result(

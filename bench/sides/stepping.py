@@ -35,9 +35,9 @@ def cycle(step: Callable[[Any, Any], Any], batches: list[tuple[Any, Any]]) -> Ru
 
 def compiled_cycle(step: Callable[[Any, Any], Any], batches: list[Any], **how: Any) -> Run:
     """The same for descent's compiled form; it says so if it had to run uncompiled."""
-    from descent.compiler.step import compile as compiled
+    import descent
 
-    fast = compiled(step, **how)
+    fast = descent.compile(step, **how)
     run = cycle(fast, batches)
 
     def notes() -> list[str]:
