@@ -101,7 +101,7 @@ class Works(LoopWorks, ProductWorks):
                      imports={name: (module, path)})]  # fmt: skip
 
     def _meta(self, value: Any) -> str:
-        if isinstance(value, np.float32):
+        if type(value) is np.float32:
             return self.translator.constant(float(value))
         if value is None or isinstance(value, (bool, int, float, str)):
             return repr(value)
