@@ -85,11 +85,14 @@ class Walk(Arithmetic):
                 continue
             d = op._derivative(name)
             x = inputs[name]
-            args = [known[n] for n in d.names]
+            names, settings = list(d.names), []
+            while names and names[-1] in metas:  # fixed in the source: an int stays one
+                settings.insert(0, metas[names.pop()])
+            args = [known[n] for n in names]
             if d.scalar is forms.ONE_TIMES or (len(args) == 1 and args[0] is dy and _identity(d)):
                 g = dy
             else:
-                g = self.map(d.scalar, dy.shape, x.dtype, args)
+                g = self.map(d.scalar, dy.shape, x.dtype, args, settings)
             grads.append(self.sum_to(g, x.shape))
         return grads
 
