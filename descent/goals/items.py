@@ -55,10 +55,16 @@ class Items:
 
 
 class ItemBatches:
-    """Random examples, with replacement; columns where nothing is predicted are left out."""
+    """Random examples, with replacement; columns where nothing is predicted are left out.
 
-    def __init__(self, x: np.ndarray, y: np.ndarray, batch_size: int, seed: int) -> None:
-        self.x, self.y = x, y
+    Attributes:
+        one_shape: leave them in where `may_pad`: a compiled step has one shape.
+    """
+
+    def __init__(
+        self, x: np.ndarray, y: np.ndarray, batch_size: int, seed: int, *, may_pad: bool = True
+    ) -> None:
+        self.x, self.y, self.may_pad, self.one_shape = x, y, may_pad, False
         self.lengths = (y >= 0).sum(1) if x.shape == y.shape else None
         self.sampler = BatchSampler(len(x) + 1, 1, batch_size, seed)  # rows are windows of one
 
@@ -66,7 +72,7 @@ class ItemBatches:
         """x [B, T] and y [B, t], int64."""
         rows = self.sampler.next()
         x, y = self.x[rows], self.y[rows]
-        if self.lengths is None:
+        if self.lengths is None or (self.one_shape and self.may_pad):
             return x, y
         longest = self.lengths[rows].max()
         return x[:, :longest], y[:, :longest]

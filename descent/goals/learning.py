@@ -119,6 +119,8 @@ def plan(
             training.settings.compile if finishing else compiling_pays(training, steps, seconds)
         )
     training.settings = replace(training.settings, compile=compile)
+    if hasattr(training.batches, "one_shape"):
+        training.batches.one_shape = compile  # pyright: ignore[reportAttributeAccessIssue]
     if compile:
         yield Said("Compiling the training step (the first time it takes seconds) …")
     if finishing:

@@ -143,9 +143,10 @@ def _prepare(
     some = np.linspace(0, len(x) - 1, min(len(x), 2000)).astype(np.int64)
     dev = items.rows(items.dev)
     examples = items.windows(items.train, model.get_block_size()) if about["windows"] else (x, y)
+    may_pad = not about["config"].get("batch_norm")  # its statistics would count the padding
     training = Training(
         model,
-        ItemBatches(*examples, settings.batch_size, settings.seed),
+        ItemBatches(*examples, settings.batch_size, settings.seed, may_pad=may_pad),
         settings,
         run.path,
         train_eval=lambda: in_batches(x[some], y[some]),

@@ -51,7 +51,10 @@ def _batches(run: RunFolder, model: Any, batch: int, seed: int) -> Batches:
         items = load_items(run)
         windows = run.config["model"].get("windows")
         rows = items.windows(items.train, block) if windows else items.rows(items.train)
-        return ItemBatches(*rows, batch, seed)
+        about = run.config["model"]["config"]
+        batches = ItemBatches(*rows, batch, seed, may_pad=not about.get("batch_norm"))
+        batches.one_shape = run.config["training"].get("compile", False)
+        return batches
     raise RunError(f"{run.path} is a run of goal {run.config.get('goal')!r}: not one that trains")
 
 
