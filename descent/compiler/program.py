@@ -27,6 +27,7 @@ from descent.compiler.surroundings import plain
 from descent.compiler.undoing import constants_written, refuse_side_effects, refuse_what_changes
 from descent.compiler.works import Works
 from descent.kernel import Kernel, compiling, kernel, places
+from descent.kernel.ahead import addresses
 from descent.kernel.places import table_of
 
 __all__ = ["Program"]
@@ -221,7 +222,7 @@ class Program:
         if compiling():
             self.table = table_of([a for frame in self.frames for a in frame])
             kinds = ["int64"] * 4
-            self.functions = np.array([k.address(*kinds) for k in self.kernels], np.int64)
+            self.functions = np.array(addresses(self.kernels, *kinds), np.int64)
         else:
             starts = self.written.program[:, 3]
             self.table = dict(zip(starts.tolist(), self.frames))

@@ -136,6 +136,7 @@ class Kernel:
         parallel: whether `prange` loops are divided over threads in the compiled form.
         reorder: whether sums may be added up in another order (vector lanes) and products fused
             into sums; NaN and infinity keep their meaning.
+        was_compiled: whether the last `address` had to compile, not just load.
         apart: for a large kernel that many others call: the kinds of its arguments, "f" for a
             flat float32 array, "w" for one of int32, "i" for an integer. It is compiled once, and
             the others call it where it lies instead of taking a copy into their own compilation.
@@ -153,6 +154,7 @@ class Kernel:
         self.parallel = parallel
         self.reorder = reorder
         self.apart = apart
+        self.was_compiled = False
         functools.update_wrapper(self, fn)
 
     @functools.cached_property
@@ -214,6 +216,7 @@ class Kernel:
         compiled.compile(tuple(getattr(numba.types, t) for t in types))
         found = next(iter(compiled.overloads.values()))
         self._addressed = compiled  # the code lives as long as this
+        self.was_compiled = bool(compiled.stats.cache_misses)
         return found.library.get_pointer_to_function(found.fndesc.llvm_cfunc_wrapper_name)
 
     def __call__(self, *args: Any) -> Any:

@@ -213,7 +213,7 @@ class Training:
             if not np.isfinite(value):
                 explain_nonfinite(self.model, x, y, self.step)
             total += value / s.accumulate
-            tokens += x.size
+            tokens += int(np.count_nonzero(y >= 0))  # not the padding
         norm = self.passes.clip()
         if not np.isfinite(norm):
             explain_nonfinite(self.model, x, y, self.step)
