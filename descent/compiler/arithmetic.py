@@ -84,6 +84,14 @@ class Arithmetic(Memory):
 
     def _reduce(self, ufunc: Any, x: Shadow, kwargs: dict[str, Any], out: Any) -> Any:
         kinds = {np.add: "sum", np.maximum: "max"}
+        if kwargs.get("initial", np._NoValue) is not np._NoValue:
+            raise Unsupported(f"NumPy's {ufunc.__name__}.reduce with an initial number")
+        if ufunc is np.minimum and x.dtype.kind in "fi":  # min x = −max −x
+            return np.negative(np.maximum.reduce(np.negative(x), **kwargs))
+        if ufunc is np.logical_or:
+            return np.greater(np.add.reduce(np.not_equal(x, 0), **kwargs), 0)
+        if ufunc is np.logical_and:
+            return np.equal(np.add.reduce(np.equal(x, 0), **kwargs), 0)
         if ufunc not in kinds or out is not None or kwargs.get("where", True) is not True:
             raise Unsupported(f"NumPy's {ufunc.__name__}.reduce on the numbers of a tensor")
         axis, keepdims = kwargs.get("axis", 0), kwargs.get("keepdims", False)

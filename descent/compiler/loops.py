@@ -6,7 +6,7 @@ into units. Loops count from 0 over arrays that begin at unit lo.
 
 from __future__ import annotations
 
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,8 @@ class LoopWorks:
             isinstance(o, View) and o.dtype == np.float32 for o in m.operands
         ):
             return self.translator.constant(value)
+        if isinstance(value, float) and not isfinite(value):
+            return f"np.{value!r}".replace("np.-", "-np.")
         return repr(value)
 
     def _call(self, m: Any, parts: list[str]) -> str:
@@ -97,7 +99,7 @@ class LoopWorks:
         outer, o_steps = collapse(kept, [s.strides[: node.kept], t.strides])
         inner, (i_steps,) = collapse(s.shape[node.kept :], [s.strides[node.kept :]])
         n = prod(inner)
-        zero = {"sum": "total = zero", "max": "total = -infinity"}[node.kind]
+        zero = {"sum": "total = zero", "max": "total = lowest"}[node.kind]
         scaled = f"total * {self.translator.constant(node.scale)}"
         if s.dtype != np.float32:
             scaled = "total" if node.scale == 1.0 else f"total * {node.scale!r}"
@@ -107,7 +109,8 @@ class LoopWorks:
         number = f"np.{kind}" if s.dtype != np.bool_ else "np.int64"
         head = [f"zero = {number}(0)"]
         if node.kind == "max":
-            head = [f"infinity = {number}(np.inf)"]
+            least = "-np.inf" if s.dtype.kind == "f" else int(np.iinfo(s.dtype).min)
+            head = [f"lowest = {number}({least})"]
         if any(x < 0 for steps in (*o_steps, i_steps) for x in steps):
             raise Unsupported("a sum over a view that runs backwards")
         firsts = [steps[0] if steps else 0 for steps in o_steps]
@@ -130,8 +133,10 @@ class LoopWorks:
                 loops.append("    " * d + f"for j{d} in range({count}):")
             at = " + ".join([_index(o_steps[0]), *(f"j{d} * {x}" for d, x in enumerate(i_steps))])
             item = f"a[{at}]"
-            last = f"total += {item}" if node.kind == "sum" else f"total = max(total, {item})"
-            loops.append("    " * len(inner) + last)
+            last = [f"total += {item}"]
+            if node.kind == "max":  # NaN, once met, stays
+                last = [f"item = {item}", "total = item if item > total or item != item else total"]
+            loops += ["    " * len(inner) + line for line in last]
             loops.append(f"b[{_index(o_steps[1])}] = {scaled}")
             body, _ = _nest(outer, loops)
             body = [*head, *body]

@@ -218,6 +218,10 @@ class Lowerings:
             return [dw]
         if op.fn is gathers.index.fn:
             return [self._index_back(dy, given, meta["index"])]
+        if op.fn is gathers.gather.fn:
+            places = gathers.along(given, meta["dim"], meta["index"])
+            n = int(np.prod(given, dtype=int))
+            return [self._scatter(dy.reshape((-1, 1)), places, (n, 1)).reshape(given)]
         if op.gradient is None:
             raise RuntimeError(f"{op.name} has no gradient")
         found = op.gradient(dy, given, *[meta[m] for m in op.metas])

@@ -74,6 +74,35 @@ def _joined(arrays: Any, axis: int = 0, **rest: Any) -> Any:
     return y
 
 
+def _padded(x: Any, widths: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
+    """np.pad with one number."""
+    if mode != "constant" or not isinstance(constant_values, (int, float)):
+        raise Unsupported(f"np.pad in mode {mode!r}")
+    y = current().temporary([a + n + b for (a, b), n in zip(widths, x.shape)], x.dtype)
+    current().write(y, constant_values)
+    current().write(y[tuple(slice(a, a + n) for (a, _), n in zip(widths, x.shape))], x)
+    return y
+
+
+def _tiled(x: Any, sizes: Any) -> Any:
+    """np.tile: the array again and again along every axis."""
+    sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
+    full = (1,) * (len(sizes) - x.ndim) + x.shape
+    sizes = (1,) * (len(full) - len(sizes)) + sizes
+    wide = x.reshape([n for size in full for n in (1, size)])
+    shape = tuple(n for pair in zip(sizes, full) for n in pair)
+    return np.broadcast_to(wide, shape, subok=True).reshape([a * b for a, b in zip(sizes, full)])
+
+
+def _taken_along(x: Any, index: Any, axis: int) -> Any:
+    """np.take_along_axis: places that the data decides, on one axis."""
+    at = [np.arange(n).reshape([-1 if d == e else 1 for e in range(x.ndim)])
+          for d, n in enumerate(index.shape)]  # fmt: skip
+    at[axis % x.ndim] = index
+    x = x if isinstance(x, Shadow) else current().place(x)
+    return current().indexed(x, tuple(at))
+
+
 class Shadow(np.ndarray):
     """See the module docstring."""
 
@@ -89,6 +118,12 @@ class Shadow(np.ndarray):
             return _like(func, *args, **kwargs)
         if func is np.concatenate:
             return _joined(*args, **kwargs)
+        if func is np.pad:
+            return _padded(*args, **kwargs)
+        if func is np.tile:
+            return _tiled(*args, **kwargs)
+        if func is np.take_along_axis:
+            return _taken_along(*args, **kwargs)
         if func is np.reshape:
             return args[0].reshape(*args[1:])
         if func is np.ascontiguousarray:

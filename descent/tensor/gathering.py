@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from descent.autograd import TensorBase, apply, wrap
+from descent.autograd import TensorBase, apply, capturing, known, wrap
 from descent.ops import accumulating, gathers
 from descent.tensor.calling import in_place
 from descent.tensor.common import as_tensor, axis, cast, watch
@@ -30,7 +30,9 @@ def _checked(name: str, index: Any, n: int, kinds: str = "iu") -> np.ndarray:
     a = index.array
     if a.dtype.kind not in kinds:
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index, got {a.dtype}")
-    if a.size and (int(a.min()) < 0 or int(a.max()) >= n):
+    if not known(a):
+        capturing().check_range(a, n, 0)
+    elif a.size and (int(a.min()) < 0 or int(a.max()) >= n):
         worst = int(a.min()) if int(a.min()) < 0 else int(a.max())
         kind = RuntimeError if name.startswith(("gather", "scatter")) else IndexError
         raise kind(f"{name}(): index {worst} is out of bounds for a dimension of size {n}")

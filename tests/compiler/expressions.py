@@ -239,3 +239,15 @@ case(
     ),
     (3, 4),
 )
+case("amax_nan", lambda a: (a.log() * 1).amax(1) + a.log().amin(), (3, 4))
+case("max_int", lambda a: (a * 4).long().max() + (a * 4).long().amin(1), (3, 4))
+case("logsumexp_inf", lambda a: (a.log()).logsumexp(0), (3, 4))
+case("all_nd", lambda a: (a > 0).all() * a + (a > 5).any() * a, (3, 4))
+case("take_f", lambda a: a.take(dc.tensor([0, 5, 5])) * 2, (3, 4), refused=None)
+case(
+    "pad",
+    lambda a: F.pad(a, (1, 2), value=0.5) + F.pad(a, (0, 3, -1, 1))[:, :7],
+    (3, 4),
+    refused=None,
+)
+case("tile", lambda a: a.repeat(2, 3) + a.repeat(2, 1, 1)[0].repeat(2, 3), (3, 4))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from descent.autograd import apply, wrap
+from descent.autograd import apply, known, wrap
 from descent.nn.functional.dropping import dropout
 from descent.ops import attending
 from descent.tensor.common import operands
@@ -72,10 +72,10 @@ def _masked_softmax(scores: Any, mask: Any) -> Any:
     if mask.array.dtype == bool:
         mask = wrap(np.where(mask.array, 0, -np.inf).astype(dtype))
     blind = (mask.array == -np.inf).all(-1, keepdims=True)
-    if not blind.any():
+    if known(blind) and not blind.any():
         return softmax(scores + mask, -1)
     mask = mask.masked_fill(wrap(blind), 0.0)  # any finite row: its probabilities are zeroed below
-    return softmax(scores + mask, -1) * wrap((~blind).astype(dtype))
+    return softmax(scores + mask, -1) * wrap(np.logical_not(blind).astype(dtype))
 
 
 def _repeat_heads(x: Any, heads: int) -> Any:
