@@ -24,12 +24,11 @@ from descent.blas import single_threaded_blas
 from descent.kernel import compiling, prange
 from descent.op import Lowering, Op, op
 from descent.ops import headwise
-from descent.ops.blocks import over_rows
+from descent.ops.blocks import LARGE, over_rows
 from descent.threads import n_threads, share, worth_sharing
 
 __all__ = ["attention"]
 
-FEW = 16_384  # scores below which a compiled form is not worth its compilation
 HELD = 1 << 20  # scores held at a time by the whole-array form
 
 
@@ -204,7 +203,7 @@ def _(q, k, v, limit, y, lse, dy, scale):
 def many(q: Any, k: Any, v: Any, limit: Any, *rest: Any) -> bool:
     """Whether there is enough to do for the compiled form, and it fits: float32, all see a key."""
     size = q.shape[0] * q.shape[1] * k.shape[1]
-    return size >= FEW and q.dtype == np.float32 and compiling() and int(limit.min()) > 0
+    return size >= LARGE and q.dtype == np.float32 and compiling() and int(limit.min()) > 0
 
 
 def bands(b: int, t: int, s: int, d: int) -> list[tuple[slice, slice]]:

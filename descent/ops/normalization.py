@@ -12,16 +12,18 @@ Ioffe, Szegedy 2015, arXiv:1502.03167. The variance is the biased one, as in the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
 from descent.kernel import kernel, prange
 from descent.op import Rows, op
-from descent.ops import rowwise
+from descent.ops import columnwise, rowwise
 from descent.ops.blocks import large, over_rows
 from descent.ops.vectormath import ONE, ZERO
-from descent.threads import share, slabs
+from descent.threads import n_threads, share, slabs
 
 __all__ = ["batch_norm", "layer_norm", "rms_norm"]
 
@@ -269,6 +271,21 @@ def _(x, w, b, eps):
     return y, mean, var
 
 
+def by_columns(columns: Callable[[int, int], object], width: int) -> None:
+    """`columns(first, last)` for all columns: each thread its share, in one go along the rows."""
+    parts = max(1, min(n_threads(), width // 32))
+    edges = [width * i // parts // 16 * 16 for i in range(parts)] + [width]
+    share([partial(columns, i, j) for i, j in pairwise(edges)])
+
+
+@batch_norm.ladder.add("tuned", when=large)
+def _(x, w, b, eps):
+    x, e = np.ascontiguousarray(x), x.dtype.type(eps)
+    y, (mean, var) = np.empty_like(x), np.empty((2, x.shape[1]), x.dtype)
+    by_columns(lambda i, j: columnwise.batch_norm(i, j, x, w, b, y, mean, var, e), x.shape[1])
+    return y, mean, var
+
+
 @batch_norm.grad
 def batch_norm_grad(x, w, mean, var, dy, dx, dw, db, eps):
     for c in prange(x.shape[1]):
@@ -297,4 +314,15 @@ def _(x, w, mean, var, dy, eps):
     dx += dy
     dx -= db / n
     dx *= w * s
+    return dx, dw, db
+
+
+@batch_norm_grad.add("tuned", when=large)
+def _(x, w, mean, var, dy, eps):
+    x, dy, e = np.ascontiguousarray(x), np.ascontiguousarray(dy), x.dtype.type(eps)
+    dx, (dw, db) = np.empty_like(x), np.empty((2, x.shape[1]), x.dtype)
+    by_columns(
+        lambda i, j: columnwise.batch_norm_grad(i, j, x, w, mean, var, dy, dx, dw, db, e),
+        x.shape[1],
+    )
     return dx, dw, db

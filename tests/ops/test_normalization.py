@@ -36,3 +36,18 @@ def test_moments():
     (y,), _ = normalization.layer_norm.forward((x, ones, zeros), {"dim": (1,), "eps": 0.0})
     np.testing.assert_allclose(y.mean(1), 0, atol=1e-12)
     np.testing.assert_allclose(y.var(1), 1, rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(700, 50), (4, 33, 20, 20)])
+def test_large_batch_norm_in_columns(shape):
+    x = rng.standard_normal(shape) * 3 + 100
+    w, b = rng.standard_normal((2, shape[1]))
+    meta, dy = {"dim": 1, "eps": 1e-5}, rng.standard_normal(shape)
+    (y, *_), ctx = normalization.batch_norm.forward((x, w, b), meta, [True] * 3)  # float64
+    grads = normalization.batch_norm.backward(ctx, dy, [True] * 3)
+    x32, w32, b32, dy32 = (a.astype(np.float32) for a in (x, w, b, dy))
+    (y32, *_), ctx = normalization.batch_norm.forward((x32, w32, b32), meta, [True] * 3)
+    np.testing.assert_allclose(y32, y, rtol=1e-3, atol=1e-4)
+    assert y32.size >= normalization.SLAB // 2
+    for got, right in zip(normalization.batch_norm.backward(ctx, dy32, [True] * 3), grads):
+        np.testing.assert_allclose(got, right, rtol=1e-3, atol=2e-3)

@@ -11,8 +11,8 @@ from descent.view.errors import QuestionError
 from descent.view.ops import all_ops, show_op
 
 SHARED = {
-    "__init__", "bf16", "blocks", "headwise", "int8", "lanewise", "rowsums", "rowwise", "sliding", "tiles",
-    "updates", "vectorangles", "vectorlogs", "vectormath",
+    "__init__", "bf16", "blocks", "columnwise", "headwise", "int8", "lanewise", "rowsums", "rowwise", "sliding",
+    "tiled", "tiles", "updates", "vectorangles", "vectorlogs", "vectormath",
 }  # fmt: skip
 
 
