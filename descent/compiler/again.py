@@ -31,7 +31,7 @@ def recomputed(nodes: list[Any], results: list[View], new_buffer: Any) -> list[A
     if sum(b.array.nbytes for b in buffers.values() if b.kind == "temporary") < WORTH_BYTES:
         return nodes
     wanted = {id(v.buffer) for v in results}
-    uses = _uses(nodes)
+    uses, writers = _uses(nodes), _writers(nodes)
     out: list[Any] = []
     moved: dict[int, Buffer] = {}
     late: dict[int, list[tuple[int, Node]]] = {}  # node number → what to make again before it
@@ -43,7 +43,9 @@ def recomputed(nodes: list[Any], results: list[View], new_buffer: Any) -> list[A
         if at[0] != i or not target.whole:
             continue
         later = [b for a, b in itertools.pairwise(at) if b - a > FAR]
-        if not later or not _kept_anyway(node, later[0], uses):
+        if not later or writers[id(target.buffer)] != [i]:  # changed in place since
+            continue
+        if not _unchanged(node, i, later[0], writers) or not _kept_anyway(node, later[0], uses):
             continue
         late.setdefault(later[0], []).append((id(target.buffer), node))
     for i, node in enumerate(nodes):
@@ -62,6 +64,19 @@ def _uses(nodes: list[Any]) -> dict[int, list[int]]:
         for v in {id(v.buffer): v for v in (*node.reads(), *node.writes())}.values():
             found.setdefault(id(v.buffer), []).append(i)
     return found
+
+
+def _writers(nodes: list[Any]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for i, node in enumerate(nodes):
+        for number in {id(v.buffer) for v in node.writes()}:
+            found.setdefault(number, []).append(i)
+    return found
+
+
+def _unchanged(node: Any, i: int, at: int, writers: dict[int, list[int]]) -> bool:
+    """Whether nothing writes to what it reads between its place and node `at`."""
+    return not any(i < w < at for v in node.reads() for w in writers.get(id(v.buffer), ()))
 
 
 def _cheap_target(node: Any) -> View | None:

@@ -25,6 +25,7 @@ from descent.autograd import TensorBase, current_node
 from descent.compiler.graph import Buffer, Check, UpdateNode, View
 from descent.compiler.lowering import Lowerings
 from descent.compiler.memory import POISON
+from descent.compiler.settings import Settings
 from descent.compiler.shadow import Shadow, Unsupported, set_current
 from descent.compiler.surroundings import Surroundings, asks_for_grad, tensors_in
 from descent.compiler.walk import Walk
@@ -78,6 +79,7 @@ class Capture(Walk):
         state = autograd._state
         stream = engine.default_generator.get_state()
         self.thread = threading.get_ident()
+        self.settings = Settings(around.optimizers)
         marks = not any(asks_for_grad(f) for f in around.functions)
         if not marks:
             leaves = [t for t in around.tensors if t.requires_grad and t.node is None]
@@ -94,6 +96,7 @@ class Capture(Walk):
             state.capture, engine.observer = self, self.drawn
             with Watch():
                 result = fn(*args, **kwargs)
+            self.settings.refuse_changes()
             self._settle()
             for b in self.buffers:
                 if b.kind == "constant" and b.dtype == np.float32:
@@ -102,6 +105,7 @@ class Capture(Walk):
             return result
         finally:
             state.capture = engine.observer = None
+            self.settings.restore()
             self.after = {id(t): self._present(t.grad) for t, _ in self.kept}
             for t, array in self.kept:
                 t.array = array
@@ -243,6 +247,7 @@ class Capture(Walk):
         self, optimizer: Any, group: Any, p: Any, rule: Any, arrays: list[Any], state: Any
     ) -> None:
         """One parameter's update."""
+        group = getattr(group, "original", group)
         views = [self.view(self._state_array(a)) for a in arrays]
         writes = tuple(rule.arrays.index(n) for n in rule.writes)
         if not all(v.contiguous for v in views):

@@ -40,10 +40,9 @@ class Guard:
         self.presence: list[tuple[Any, bool]] = []  # (leaf, has no gradient), where the step asks
         self.states: list[tuple[Any, Any, Any]] = []  # (optimiser, parameter, its state)
 
-    def watch_groups(self, stepped: set[int]) -> None:
-        """Settings of optimisers that do not step in the step: it may read them itself."""
-        self.around.places += [(g, dict(g), "a parameter group") for o in self.optimizers
-                               if id(o) not in stepped for g in o.param_groups]  # fmt: skip
+    def watch_groups(self, groups: list[dict[str, Any]]) -> None:
+        """Settings of optimisers that the step reads itself."""
+        self.around.places += [(g, dict(g), "a parameter group") for g in groups]
 
     def broken(self, args: Any, kwargs: Any) -> str:
         """Empty when everything still holds, else what does not."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from descent.compiler.fuse import Group
-from descent.compiler.graph import Buffer, Check, Loops, UpdateNode, View, redirect
+from descent.compiler.graph import Buffer, Check, Gather, Loops, UpdateNode, View, redirect
 from descent.compiler.rows import IN_PLACE
 
 __all__ = ["early_updates", "in_place", "live", "silence"]
@@ -26,6 +26,10 @@ def live(nodes: list[Any], results: Iterable[View]) -> list[Any]:
         ):
             kept.append(node)
             wanted.update(id(v.buffer) for v in node.reads())
+        elif isinstance(node, Gather) and node.places.buffer.kind != "constant":
+            rows = node.table.shape[0]  # nobody needs the rows, but a wrong number is an error
+            kept.append(Check(node.places, rows, 0, origin=node.origin))
+            wanted.add(id(node.places.buffer))
     return kept[::-1]
 
 

@@ -158,7 +158,7 @@ class Program:
         self.changed = [t for t, _ in guard.pinned if id(capture._owner_of(t)) in written]
         guard.grads = [(t, capture._grads_before[id(t)]) for t in capture.uncleared]
         guard.written = {id(t.version) for t in self.changed}
-        guard.watch_groups({id(o) for o in capture.optimizers})
+        guard.watch_groups(capture.settings.read())
         guard.presence = capture.presence
         guard.states = [(o, p, s) for o, _, p, _, s in capture.updates]
         for b in capture.buffers:

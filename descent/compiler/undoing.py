@@ -35,8 +35,6 @@ def refuse_side_effects(around: Surroundings, capture: Any) -> None:
     reason = around.changed()
     if reason:
         raise Unsupported(f"it changes something outside at every call: {reason}")
-    if any(group != was for group, was in around.groups):
-        raise Unsupported("it changes settings of an optimiser: do that outside the step")
     if around.drew():
         raise Unsupported("it draws from Python's or NumPy's random numbers: use Descent's")
     if capture.reseeded:
