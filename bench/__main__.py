@@ -18,10 +18,11 @@ import sys
 import tempfile
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 
 from bench import report, store
 from bench.compare import Result
-from bench.race import race
+from bench.race import Work, race
 from bench.sides.process import clean_environment, peers_folder
 
 HERE = Path(__file__).parent
@@ -35,7 +36,7 @@ CHECKOUTS = ("micrograd", "makemore", "nanoGPT", "llm.c")
 def measure(name: str, quick: bool, environment: dict[str, str]) -> list[Result]:
     """Everything a file measures: its works raced, or its own `run()` in another process."""
     module = importlib.import_module(f"bench.{name}")
-    works = getattr(module, "WORKS", None) or [w for w in [getattr(module, "WORK", None)] if w]
+    works = _works(module)
     if works:
         rounds = 3 if quick else None
         return [race(work, rounds=rounds, environment=environment) for work in works]
@@ -113,7 +114,23 @@ def _write(entries: list[store.Entry]) -> None:
     merged = store.merge(store.load(file), entries)
     store.save(file, merged)
     told = remarks.read_text(encoding="utf-8") if remarks.exists() else ""
-    (HERE / "RESULTS.md").write_text(report.document(merged, told), encoding="utf-8")
+    page = report.document(merged, told, _unmeasured({r.work for _, _, r in merged}))
+    (HERE / "RESULTS.md").write_text(page, encoding="utf-8")
+
+
+def _unmeasured(measured: set[str]) -> list[str]:
+    """Raced works without a row, and files not written (those with a `run()` name no works)."""
+    found = []
+    for name in NAMES:
+        if not (HERE / f"{name}.py").exists():
+            found.append(f"bench/{name}.py (not written)")
+            continue
+        found += [work.name for work in _works(importlib.import_module(f"bench.{name}"))]
+    return [name for name in found if name not in measured]
+
+
+def _works(module: ModuleType) -> list[Work]:
+    return list(getattr(module, "WORKS", None) or [w for w in [getattr(module, "WORK", None)] if w])
 
 
 if __name__ == "__main__":

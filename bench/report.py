@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.compare import Bar, Result
 from bench.store import Entry
 
@@ -87,8 +89,11 @@ def summary(results: list[Result]) -> str:
     )
 
 
-def document(entries: list[Entry], remarks: str = "") -> str:
-    """RESULTS.md as a whole; the remarks (REMARKS.md, ours) explain what was missed."""
+def document(entries: list[Entry], remarks: str = "", unmeasured: Sequence[str] = ()) -> str:
+    """RESULTS.md as a whole; the remarks (REMARKS.md, ours) explain what was missed.
+
+    `unmeasured` names works without a row, so that a page in parts cannot pass for a whole one.
+    """
     results = [result for _, _, result in entries]
     parts = [
         "# Benchmarks",
@@ -100,6 +105,8 @@ def document(entries: list[Entry], remarks: str = "") -> str:
         summary(results),
         bars_table(results),
     ]
+    if unmeasured:
+        parts.insert(3, f"**This page is incomplete.** No row yet for: {', '.join(unmeasured)}.")
     if remarks:
         parts += ["## Remarks", remarks.strip()]
     for date, on, result in entries:

@@ -172,6 +172,8 @@ def test_rows_not_run_again_are_kept(tmp_path):
     page = report.document(merged, "What the profile shows.")
     assert "2026-02-02, there." in page
     assert "What the profile shows." in page
+    assert "incomplete" not in page
+    assert "No row yet for: c, d." in report.document(merged, "", ["c", "d"])
     assert json.loads(file.read_text())[0]["result"]["work"] == "a work"
 
 
