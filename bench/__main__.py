@@ -119,14 +119,17 @@ def _write(entries: list[store.Entry]) -> None:
 
 
 def _unmeasured(measured: set[str]) -> list[str]:
-    """Raced works without a row, and files not written (those with a `run()` name no works)."""
+    """Files with raced works that have no row, and how many (those with a `run()` name none)."""
     found = []
     for name in NAMES:
         if not (HERE / f"{name}.py").exists():
-            found.append(f"bench/{name}.py (not written)")
+            found.append(f"{name} (not written)")
             continue
-        found += [work.name for work in _works(importlib.import_module(f"bench.{name}"))]
-    return [name for name in found if name not in measured]
+        works = [work.name for work in _works(importlib.import_module(f"bench.{name}"))]
+        lacking = sum(work not in measured for work in works)
+        if lacking:
+            found.append(f"{name} ({lacking} of {len(works)})")
+    return found
 
 
 def _works(module: ModuleType) -> list[Work]:
