@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import sys
@@ -24,6 +23,8 @@ def cache_folder(kind: str) -> Path:
 def source_module(kind: str, name: str, text: str) -> ModuleType:
     """Written Python as a module from a real file in the cache folder: it can be read, stepped in a
     debugger, and its compiled form kept. The file is rewritten when it does not hold this text."""
+    import hashlib  # loads OpenSSL: not for `import descent`
+
     file = f"{name}_{hashlib.sha256(text.encode()).hexdigest()[:12]}.py"
     path = cache_folder(kind) / file
     try:

@@ -13,7 +13,6 @@ Set `DESCENT_COMPILE=0` to run every kernel uncompiled, for instance under a deb
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
 import os
 import platform
@@ -44,6 +43,8 @@ def _kernel_cache() -> str:
     Numba notices a change in the file of a compiled function, not in a function it calls from
     another file; hence one hash over every kernel source of the package.
     """
+    import hashlib
+
     import numba
     import numpy
     from llvmlite import binding
