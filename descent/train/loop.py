@@ -213,7 +213,8 @@ class Training:
             if not np.isfinite(value):
                 explain_nonfinite(self.model, x, y, self.step)
             total += value / s.accumulate
-            tokens += int(np.count_nonzero(y >= 0))  # not the padding
+            padded = x.shape == y.shape  # targets below 0: what only fills a batch up
+            tokens += int(np.count_nonzero(y >= 0)) if padded else x.size
         norm = self.passes.clip()
         if not np.isfinite(norm):
             explain_nonfinite(self.model, x, y, self.step)
