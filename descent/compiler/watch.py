@@ -2,7 +2,7 @@
 
 What such a call does would happen once, at capture, and never again. While a capture runs, the
 interpreter's profiling hook sees every call of a built-in function; one of these raises
-`Unsupported` with its line, before it is executed.
+`Unsupported` with its line, before it is executed. So does a kernel given arrays without numbers.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import sys
 import time
 from typing import Any
 
-from descent.compiler.shadow import Unsupported
+from descent.compiler.shadow import Shadow, Unsupported
 from descent.compiler.surroundings import is_library
+from descent.kernel import Kernel
 
 __all__ = ["Watch"]
 
@@ -25,6 +26,7 @@ _FORBIDDEN = {
     time.time, time.time_ns, time.perf_counter, time.perf_counter_ns, time.monotonic,
     time.monotonic_ns, time.process_time, time.sleep,
 }  # fmt: skip
+_KERNEL = Kernel.__call__.__code__
 _NOW = ("now", "today", "utcnow")
 _OURS = ("descent", "numpy", "numba", "importlib", "warnings", "linecache", "")
 
@@ -41,6 +43,11 @@ class Watch:
 
     def _seen(self, frame: Any, event: str, called: Any) -> None:
         if event != "c_call":
+            if event == "call" and frame.f_code is _KERNEL:
+                if any(isinstance(a, Shadow) for a in frame.f_locals["args"]):
+                    raise Unsupported(
+                        f"a kernel on the numbers of a tensor: {frame.f_locals['self']!r}"
+                    )
             return
         name = called.__name__
         owner = getattr(called, "__self__", None)

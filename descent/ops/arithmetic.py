@@ -98,7 +98,7 @@ def absolute(x):
 
 @absolute.grad
 def _(x, dy):
-    return dy if x > 0 else -dy if x < 0 else 0 * x
+    return dy if x > 0 else -dy if x < 0 else 0 * x * dy
 
 
 @absolute.derivatives["x"].numpy

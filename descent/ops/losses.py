@@ -50,7 +50,7 @@ def absolute_error(x, t):
 
 @absolute_error.grad("x")
 def _(x, t, dy):
-    return dy if x > t else -dy if x < t else 0 * dy
+    return dy if x > t else -dy if x < t else 0 * dy * (x - t)
 
 
 @absolute_error.derivatives["x"].numpy
@@ -60,7 +60,7 @@ def _(x, t, dy):
 
 @absolute_error.grad("t")
 def _(x, t, dy):
-    return -dy if x > t else dy if x < t else 0 * dy
+    return -dy if x > t else dy if x < t else 0 * dy * (x - t)
 
 
 @absolute_error.derivatives["t"].numpy
@@ -84,7 +84,7 @@ def _(x, t, beta):
 @smooth_error.grad("x")
 def _(x, t, dy, beta):
     d = x - t
-    return dy * d / beta if abs(d) < beta else dy if d > 0 else -dy if d < 0 else 0 * dy
+    return dy * d / beta if abs(d) < beta else dy if d > 0 else -dy if d < 0 else 0 * dy * d
 
 
 @smooth_error.derivatives["x"].numpy
@@ -95,7 +95,7 @@ def _(x, t, dy, beta):
 @smooth_error.grad("t")
 def _(x, t, dy, beta):
     d = t - x
-    return dy * d / beta if abs(d) < beta else dy if d > 0 else -dy if d < 0 else 0 * dy
+    return dy * d / beta if abs(d) < beta else dy if d > 0 else -dy if d < 0 else 0 * dy * d
 
 
 @smooth_error.derivatives["t"].numpy

@@ -12,7 +12,7 @@ import pytest
 import descent as dc
 from descent import nn, optim
 from descent.compiler.shadow import Shadow
-from tests.compiler import refusing
+from tests.compiler import outside, refusing
 from tests.compiler.beside import beside
 
 
@@ -21,9 +21,12 @@ def as_written(monkeypatch):
     monkeypatch.setenv("DESCENT_COMPILE", "0")
 
 
-@pytest.mark.parametrize("name", refusing.PROGRAMS)
+PROGRAMS = {**refusing.PROGRAMS, **outside.PROGRAMS}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_equal_or_refused(name):
-    build, given = refusing.PROGRAMS[name]
+    build, given = PROGRAMS[name]
     beside(build, **given)
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from descent.compiler import plan, program
-from tests.compiler import expressions, in_place, stateful, training
+from tests.compiler import by_hand, expressions, in_place, stateful, training
 from tests.compiler.beside import beside
 
-STEPS = {**in_place.PROGRAMS, **training.PROGRAMS, **stateful.PROGRAMS}
+STEPS = {**in_place.PROGRAMS, **training.PROGRAMS, **stateful.PROGRAMS, **by_hand.PROGRAMS}
 TOLERANCE = {"rtol": 2e-4, "atol": 1e-5}
 
 

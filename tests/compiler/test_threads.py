@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-SCRIPT = '''
+SCRIPT = """
 import hashlib
 import numpy as np
 import descent as dc
@@ -45,7 +45,7 @@ plan = step.program.plan
 assert plan.threads == {threads}, plan.threads
 assert any(p.slabs > 1 and len(p.works) > 1 for p in plan.phases)
 print(len(digests), losses[-1])
-'''
+"""
 
 
 def run(threads, times):
