@@ -44,7 +44,7 @@ class Memory:
 
     def argument(self, t: Any, position: int) -> None:
         """Memory for a tensor that each call brings anew."""
-        array = _unread(np.empty(t.array.shape, t.array.dtype))
+        array = _unread(np.empty(t.array.shape, t.array.dtype), 1 << 24)
         flat = array.reshape(-1) if array.size else np.empty(1, array.dtype)
         self._register(Buffer(len(self.buffers), "argument", flat, position))
         self._swap(t, array.view(Shadow))
@@ -118,13 +118,13 @@ class Memory:
         return View(buffer, offset, array.shape, tuple(s // size for s in array.strides))
 
 
-def _unread(array: Array) -> Array:
-    """Memory that nobody may read, filled so that it shows when somebody does."""
-    if array.nbytes <= 1 << 15:
-        if array.dtype == np.float32:
-            array.view(np.uint32)[...] = POISON
-        elif array.dtype.kind in "iu":
-            array[...] = np.iinfo(array.dtype).max - 7
+def _unread(array: Array, most: int = 1 << 15) -> Array:
+    """Memory that nobody may read, filled so that it shows when somebody does: a NaN of a kind of
+    its own, which is looked for among the constants, or a place far outside every array."""
+    if array.dtype == np.float32 and array.nbytes <= most:
+        array.view(np.uint32)[...] = POISON
+    elif array.dtype.kind in "iu" and array.nbytes <= 1 << 24:
+        array[...] = np.iinfo(array.dtype).max - 7
     return array
 
 

@@ -168,8 +168,13 @@ def compile(
     """Decorator or function: run `fn` as a compiled step.
 
     Args:
-        fn: a function of tensors, numbers and nested lists of them. What it does beside computing
-            on tensors (printing, counting) happens when it is captured, not when it runs.
+        fn: a function of tensors, numbers and nested lists of them. Where it does more than
+            compute on tensors, it runs as ordinary Python, with a message: when it reads numbers
+            (`loss.item()`), prints, asks for the time, draws from Python's or NumPy's random
+            numbers, takes from an iterator, or changes a list, dict, attribute or global outside.
+            What it reads there is guarded, and captured anew when it changed. Not noticed: a
+            change inside a NumPy array of more than 16 KB or a list of more than 512 entries,
+            what foreign code remembers by itself, and a file or clock read by such code.
         keep_grads: leave gradients in `.grad` after a step that also updates the parameters
             (None: only when it does not; a step that updates them leaves None).
         threads: share large steps among threads.
@@ -178,7 +183,9 @@ def compile(
             the processor has a unit for it.
 
     Returns:
-        A `Step`: call it as `fn`. `.source()` is what runs, `.report()` where time goes.
+        A `Step`: call it as `fn`. `.source()` is what runs, `.report()` where time goes. Results
+        are copies, without a history: walk back inside the step. Gradients it leaves lie where
+        the next call writes its own.
     """
     if fn is None:
         return lambda f: compile(f, keep_grads=keep_grads, threads=threads, precision=precision)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from descent.compiler import plan, program
-from tests.compiler import by_hand, expressions, in_place, stateful, training
+from tests.compiler import by_hand, expressions, in_place, random_steps, stateful, training
 from tests.compiler.beside import beside
 
 STEPS = {**in_place.PROGRAMS, **training.PROGRAMS, **stateful.PROGRAMS, **by_hand.PROGRAMS}
@@ -37,6 +37,11 @@ def test_expressions(name, as_written):
 def test_steps(name, as_written):
     build, given = STEPS[name]
     beside(build, **{**TOLERANCE, **given})
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_steps(seed, as_written):
+    beside(random_steps.step_of(seed, 12 + seed), rtol=1e-3, atol=1e-4)
 
 
 @pytest.fixture
@@ -78,6 +83,8 @@ def test_slabs_in_any_order(shuffled):
         beside(expressions.step_of([name]), **{**TOLERANCE, **options(name), "refused": None})
     for build, given in STEPS.values():
         beside(build, **{**TOLERANCE, **given, "refused": None})
+    for seed in range(100, 120):
+        beside(random_steps.step_of(seed, 25), rtol=1e-3, atol=1e-4)
     assert shuffled["shared"] > 100
 
 
