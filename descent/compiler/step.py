@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from descent import autograd
 from descent.autograd import TensorBase, capturing, wrap
 from descent.compiler.guards import Guard
 from descent.compiler.program import Program
@@ -49,8 +50,8 @@ class Step:
         functools.update_wrapper(self, fn)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self.refused is not None or capturing() is not None:
-            return self.fn(*args, **kwargs)
+        if self.refused is not None or capturing() is not None or autograd._state.observers:
+            return self.fn(*args, **kwargs)  # in another step's capture, or under a trace
         reason = ""
         for guard, program in self.programs:
             reason = guard.broken(args, kwargs)

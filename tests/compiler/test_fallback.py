@@ -11,6 +11,7 @@ import pytest
 
 import descent as dc
 from descent import nn, optim
+from descent.autograd import observe
 from descent.compiler.shadow import Shadow
 from tests.compiler import outside, refusing
 from tests.compiler.beside import beside
@@ -200,12 +201,26 @@ def test_a_cache_that_cannot_be_written(monkeypatch, tmp_path):
     assert step.refused is None
 
 
-def test_an_observer_profile_is_put_back():
-    seen = []
+def test_a_profiler_is_put_back():
+    def mine(frame, event, called):
+        pass
+
     before = sys.getprofile()
-    dc.compile(lambda x: x * 2)(dc.ones(2))
-    assert sys.getprofile() is before
-    assert not seen
+    sys.setprofile(mine)
+    try:
+        dc.compile(lambda x: x * 2)(dc.ones(2))
+        assert sys.getprofile() is mine
+    finally:
+        sys.setprofile(before)
+
+
+def test_under_a_trace_every_op_runs():
+    seen = []
+    step = dc.compile(lambda x: x.tanh() * 2)
+    step(dc.ones(2))
+    with observe(lambda op, *rest: seen.append(op.name)):
+        step(dc.ones(2))
+    assert seen == ["tanh", "mul"]
 
 
 def test_a_failing_compiler_falls_back(monkeypatch, caplog):
