@@ -70,7 +70,8 @@ def _enter(kernel: Any, symbol: str, module: str, name: str) -> None:
     given = ", ".join(as_array[kind].format(a) for a, kind in zip(letters, kernel.apart))
     text = (
         f'"""The entry of {module}.{name}, by addresses."""\n\n'
-        f"from {module} import {name} as kernel\nfrom descent.kernel.places import floats, words\n\n"
+        f"from {module} import {name} as kernel\n"
+        f"from descent.kernel.places import floats, words\n\n"
         f"inside = kernel.inside\n\n\n"
         f"def {symbol}({', '.join(letters)}):\n    inside({given})\n"
     )

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "boolean", "float32", "float64", "floats", "int32", "int64", "invoke", "table_of", "uint8", "words",
+    "boolean", "float32", "float64", "floats", "int32", "int64", "invoke", "table_of", "uint8",
+    "words",
 ]  # fmt: skip
 
 

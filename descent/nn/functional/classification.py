@@ -121,7 +121,7 @@ def _weighted(
     return losses.sum() / wrap(np.asarray(total) if known(ids) else total)
 
 
-def _checked(ids: np.ndarray, classes: int, ignore_index: int) -> tuple[np.ndarray, int]:
+def _checked(ids: np.ndarray, classes: int, ignore_index: int) -> tuple[np.ndarray, Any]:
     """The class numbers with −1 for ignored ones, and how many count.
 
     Raises:

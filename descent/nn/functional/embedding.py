@@ -47,7 +47,9 @@ def embedding(
             f"index out of range in self: id {wrong}, but the table has {rows} rows "
             f"(ids 0 to {rows - 1})"
         )
-    return apply(ops.embedding, weight, ids=ids.copy() if known(ids) else ids, padding_idx=padding_idx)
+    return apply(
+        ops.embedding, weight, ids=ids.copy() if known(ids) else ids, padding_idx=padding_idx
+    )
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
