@@ -351,8 +351,12 @@ def _difference(place: Any, was: Any, where: str) -> str:
     return f"{where or 'a container'} changed"
 
 
+_STEPS = ("descent.train", "descent.costs")  # where the package itself has steps: as users' are
+
+
 def _ours(fn: types.FunctionType) -> bool:
-    return is_library(fn.__module__ or "")
+    module = fn.__module__ or ""
+    return is_library(module) and not module.startswith(_STEPS)
 
 
 def is_library(module: str) -> bool:

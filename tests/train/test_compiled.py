@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 import descent.random
-from descent.train.loop import Compiled, Finished, Stepped
+from descent.models.nplm import NPLM, NPLMConfig
+from descent.train.loop import Compiled, Finished, Stepped, Training
 from descent.train.nonfinite import NonFiniteError
 from descent.train.passes import MOST_SHAPES, Passes
+from descent.train.settings import TrainSettings
 from tests.train.test_training import TOKENS, Batches, training, weights
 
 
@@ -119,3 +121,32 @@ def test_a_model_that_cannot_be_captured_says_why_and_trains(tmp_path) -> None:
     (said,) = [e for e in events if isinstance(e, Compiled)]
     assert "item" in said.why_not
     np.testing.assert_array_equal(losses(events), losses(run(tmp_path / "a", False)))
+
+
+class Rows:
+    """Windows of four tokens and the one that follows."""
+
+    def next(self):
+        x = np.stack([TOKENS[i : i + 4] for i in range(12)])
+        return x, TOKENS[4:16, None]
+
+
+def test_running_statistics_move_and_flags_are_seen(tmp_path) -> None:
+    """What the model keeps beside its parameters: the step sees into it."""
+
+    def run(compile):
+        descent.random.manual_seed(1)
+        model = NPLM(NPLMConfig(11, block_size=4, n_embd=4, n_hidden=8, pad=0, batch_norm=True))
+        t = Training(model, Rows(), TrainSettings(compile=compile), tmp_path, list, list)  # type: ignore[arg-type]
+        for _ in range(3):
+            t.one_step()
+        model.eval()  # running statistics from here on
+        return t, [t.one_step().loss for _ in range(2)]
+
+    (plain, wanted), (compiled, got) = run(False), run(True)
+    assert compiled.passes.step is not None
+    assert not compiled.passes.step.refused
+    assert compiled.model.norm.num_batches_tracked.item() == 3
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+    for name, w in weights(plain).items():
+        np.testing.assert_allclose(weights(compiled)[name], w, atol=1e-5, err_msg=name)
