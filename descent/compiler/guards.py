@@ -71,6 +71,10 @@ class Guard:
             return self.distinct
         return _together(args, kwargs) == self.together
 
+    def lasts(self) -> bool:
+        """Whether it still holds after a step: not when gradients that were not there are then."""
+        return all(g is not None for _, g in self.grads) and not self.presence
+
     def aliased(self, args: Any, kwargs: Any) -> bool:
         """Whether an argument shares memory with something that the step changes."""
         return bool(self.written) and any(

@@ -259,7 +259,8 @@ class Program:
         n = args[0].array.shape[0]
         plain = all(not t.requires_grad for t in args) and len({id(t) for t in args}) == len(args)
         flat = all(a.flags.c_contiguous for a in self.result_arrays)
-        if self.helpers is not None or self.draws or not (plain and flat and compiling()):
+        each_time = self.draws or self.constants  # what Python does before a step
+        if self.helpers is not None or each_time or not (plain and flat and compiling()):
             return self._scan_in_python(n, args)
         arrays = [np.ascontiguousarray(t.array) for t in args]
         moves = [
@@ -281,6 +282,9 @@ class Program:
             np.array(moves, np.int64).reshape(-1, 3), self.numbers, rows,
             table_of([*copies, self.flags]),
         )  # fmt: skip
+        self.calls += done
+        for _ in range(n - done - 1):  # counted, but never run
+            self.coefficients.undo()
         self._settle()
         assert done == n
         return self.template([wrap(o) for o in outs])

@@ -121,8 +121,9 @@ class Step:
         if n == 0:
             raise ValueError("scan takes at least one row")
         row = tuple(t[0] for t in stacked)
-        for guard, program in self.programs:
-            if not guard.broken(row, {}):
+        alone = self.refused is None and capturing() is None and not autograd._state.observers
+        for guard, program in self.programs if alone else ():
+            if not guard.broken(row, {}) and guard.lasts() and not guard.aliased(stacked, {}):
                 return program.scan(stacked)
         results = [self(*row)]
         results += [self(*(t[i] for t in stacked)) for i in range(1, n)]

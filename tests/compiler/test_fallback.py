@@ -234,3 +234,21 @@ def test_a_failing_compiler_falls_back(monkeypatch, caplog):
     with caplog.at_level(logging.WARNING, "descent.compile"):
         assert step(dc.ones(2)).tolist() == [2.0, 2.0]
     assert "KeyError" in step.refused
+
+
+def test_scanning_adds_gradients_up_as_calls_do():
+    w, v = (dc.ones(3).requires_grad_() for _ in range(2))
+    xs = dc.randn(4, 3)
+    for x in xs:
+        (v * x).tanh().sum().backward()
+    step = dc.compile(lambda x: (w * x).tanh().sum().backward())
+    step(xs[0])
+    w.grad = None
+    step.scan(xs)
+    np.testing.assert_allclose(w.grad.array, v.grad.array, rtol=1e-5)
+
+
+def test_scanning_makes_constants_anew():
+    step = dc.compile(lambda x: dc.zeros(2).add_(x))
+    step(dc.ones(2))
+    assert step.scan(dc.ones(3, 2)).tolist() == [[1.0, 1.0]] * 3
