@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import datetime
+import gc
 import io
 import os
 import sys
@@ -32,14 +33,21 @@ _OURS = ("descent", "numpy", "numba", "importlib", "warnings", "linecache", "")
 
 
 class Watch:
-    """Context manager: no such call inside (in this thread)."""
+    """Context manager: no such call inside (in this thread).
+
+    The garbage collector rests meanwhile: what it runs (other people's callbacks, finalisers) is not
+    the step's doing.
+    """
 
     def __enter__(self) -> None:
-        self.before = sys.getprofile()
+        self.before, self.collecting = sys.getprofile(), gc.isenabled()
+        gc.disable()
         sys.setprofile(self._seen)
 
     def __exit__(self, *exc: object) -> None:
         sys.setprofile(self.before)
+        if self.collecting:
+            gc.enable()
 
     def _seen(self, frame: Any, event: str, called: Any) -> None:
         if event != "c_call":
