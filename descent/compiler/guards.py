@@ -29,6 +29,8 @@ class Guard:
         self.distinct = len(set(self.together)) == len(self.together)
         self.expected = [(a.array.shape, a.array.dtype, a.requires_grad) for a in args
                          ] if self.tensors_only else []  # fmt: skip
+        leaf = any(flag for *_, flag in self.expected)
+        self.simple = self.tensors_only and self.distinct and not leaf  # tensors brought anew
         self.grad = is_grad_enabled()
         self.around = Surroundings(fn, args, kwargs)
         self.tensors, self.optimizers = self.around.tensors, self.around.optimizers
@@ -77,9 +79,10 @@ class Guard:
 
     def aliased(self, args: Any, kwargs: Any) -> bool:
         """Whether an argument shares memory with something that the step changes."""
-        return bool(self.written) and any(
-            id(t.version) in self.written for t in tensors_in((args, kwargs)) if not t.requires_grad
-        )
+        if not self.written:
+            return False
+        tensors = args if self.simple else tensors_in((args, kwargs))
+        return any(id(t.version) in self.written for t in tensors if not t.requires_grad)
 
     def _memory_moved(self) -> str:
         for t, array in self.pinned:

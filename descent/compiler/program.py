@@ -221,6 +221,7 @@ class Program:
             at += len(frame)
         if compiling():
             self.table = table_of([a for frame in self.frames for a in frame])
+            self.cells = memoryview(self.table)  # faster to write single numbers through
             kinds = ["int64"] * 4
             self.functions = np.array(addresses(self.kernels, *kinds), np.int64)
         else:
@@ -312,20 +313,18 @@ class Program:
 
     def _place_arguments(self, args: Any, kwargs: Any) -> None:
         """Let the frames point at this call's arrays; they are held until the next."""
-        if self.guard.tensors_only:
-            tensors = [t for t in args if not t.requires_grad]
-        else:
-            tensors = [t for t in tensors_in((args, kwargs)) if not t.requires_grad]
-        arrays = [t.array for t in tensors]
-        if len({id(t) for t in tensors}) < len(tensors):  # one tensor given twice counts once
-            arrays = list({id(t): t.array for t in tensors}.values())
+        if self.guard.simple:
+            arrays = [t.array for t in args]
+        else:  # one tensor given twice counts once
+            given = [t for t in tensors_in((args, kwargs)) if not t.requires_grad]
+            arrays = list({id(t): t.array for t in given}.values())
         self.held = arrays = [
             a if a.flags.c_contiguous else np.ascontiguousarray(a) for a in arrays
         ]
         if isinstance(self.table, np.ndarray):
-            addresses = [a.ctypes.data for a in arrays]
+            addresses = [a.__array_interface__["data"][0] for a in arrays]
             for slot, position, offset, _, _ in self.moving:
-                self.table[slot] = addresses[position] + offset
+                self.cells[slot] = addresses[position] + offset
         else:
             for _, position, offset, frame, i in self.moving:
                 array = arrays[position].reshape(-1)
