@@ -21,7 +21,7 @@ from typing import Any
 from descent.kernel import atomics, kernel, places
 
 __all__ = [
-    "Helpers", "Pace", "finish", "help_out", "open_phases", "run", "run_alone", "run_many", "take",
+    "Helpers", "finish", "help_out", "open_phases", "run", "run_alone", "run_many", "take",
     "wait",
 ]  # fmt: skip
 
@@ -31,16 +31,12 @@ LOOKOUT = 10_000  # turns (some 0.3 ms) that a helper looks out for the next ste
 
 
 @kernel
-def open_phases(sync, phases, epoch, announced):
-    """Make every phase's slabs takeable in this epoch. `phases` rows: first, last work, slabs.
-
-    Unless it is announced, threads that look out for a next step do not see it.
-    """
+def open_phases(sync, phases, epoch):
+    """Make every phase's slabs takeable in this epoch. `phases` rows: first, last work, slabs."""
     for p in range(phases.shape[0]):
         atomics.store(sync, 2 * p + 1, 0)
         atomics.store(sync, 2 * p, epoch * EPOCH + phases[p, 2])
-    if announced:
-        atomics.store(sync, 2 * phases.shape[0], epoch)
+    atomics.store(sync, 2 * phases.shape[0], epoch)
 
 
 @kernel
@@ -183,41 +179,3 @@ class Helpers:
     def start(self, i: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         """Let helper i (from 1) run function(*arguments); returns at once."""
         self.queues[i - 1].put((function, arguments))
-
-
-class Pace:
-    """Whether a step is faster with helpers or, on a busy machine, alone; the bits are the same.
-
-    A thread put aside by the system while it holds a slab holds everybody up. When steps with
-    helpers take much longer than the best of them did, two are done alone; if those are faster,
-    the next hundred are, too.
-    """
-
-    SLOW, TRIAL, STAY, REST = 1.4, 2, 100, 50
-
-    def __init__(self) -> None:
-        self.best = float("inf")  # seconds with helpers
-        self.lately = 0.0  # the same, a running mean
-        self.alone_s: list[float] = []
-        self.left = 0  # steps to do alone
-        self.rest = 8  # steps before the next trial
-
-    def alone(self) -> bool:
-        """Whether to do the next step alone."""
-        return self.left > 0
-
-    def took(self, seconds: float) -> None:
-        """Note a step that was just done."""
-        if self.left == 0:
-            self.best = min(self.best, seconds)
-            self.lately = 0.8 * self.lately + 0.2 * seconds if self.lately else seconds
-            self.rest -= 1
-            if self.rest <= 0 and self.lately > self.SLOW * self.best:
-                self.left, self.alone_s = self.TRIAL, []
-            return
-        self.left -= 1
-        self.alone_s.append(seconds)
-        if len(self.alone_s) == self.TRIAL:
-            self.left = self.STAY if min(self.alone_s) < self.lately else 0
-        if self.left == 0:
-            self.rest, self.lately = self.REST, 0.0

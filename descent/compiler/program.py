@@ -200,7 +200,6 @@ class Program:
         scratch = [np.empty(self.written.scratch + 16, np.float32) for _ in range(threads)]
         self.sync = np.zeros(2 * len(self.plan.phases) + 1 + threads, np.int64)
         self.epoch = 0
-        self.pace = crew.Pace()
         self.frames: list[list[Array]] = []
         self.moving: list[tuple[int, int, int, list[Array], int]] = []
         at = 0
@@ -338,15 +337,12 @@ class Program:
             return
         self.epoch += 1
         common = (self.epoch, w.program, w.phases, self.functions, self.table, self.sync)
-        alone = self.pace.alone()
-        crew.open_phases(self.sync, w.phases, self.epoch, not alone)
+        crew.open_phases(self.sync, w.phases, self.epoch)
         awake = 2 * len(w.phases)
-        began = time.perf_counter()
-        for me in range(1, 1 if alone else self.plan.threads):
+        for me in range(1, self.plan.threads):
             if not self.sync[awake + me]:
                 self.helpers.start(me, crew.help_out, (me, *common))
         crew.run(0, *common)
-        self.pace.took(time.perf_counter() - began)
 
     # -- looking inside --------------------------------------------------------------------------
 

@@ -35,8 +35,8 @@ _OURS = ("descent", "numpy", "numba", "importlib", "warnings", "linecache", "")
 class Watch:
     """Context manager: no such call inside (in this thread).
 
-    The garbage collector rests meanwhile: what it runs (other people's callbacks, finalisers) is not
-    the step's doing.
+    The garbage collector rests meanwhile: what it runs (other people's callbacks, finalisers) is
+    not the step's doing.
     """
 
     def __enter__(self) -> None:
