@@ -220,7 +220,7 @@ class Program:
             at += len(frame)
         if compiling():
             self.table = table_of([a for frame in self.frames for a in frame])
-            self.cells = memoryview(self.table)  # faster to write single numbers through
+            self.cells: Any = memoryview(self.table.data)  # faster to write single numbers through
             kinds = ["int64"] * 4
             self.functions = np.array(addresses(self.kernels, *kinds), np.int64)
         else:
