@@ -56,7 +56,7 @@ class Memory:
             return array
         if (buffer := self._owner(array)) is not None:
             if buffer.kind in ("kept", "constant"):
-                self._swap(t, self._over(buffer, array), inside=id(t) not in self._before)
+                self._swap(t, array.view(Shadow), inside=id(t) not in self._before)
             return t.array.view(Shadow)
         kind = "kept" if id(t) in self._before else "constant"
         root = _root(array)
@@ -66,9 +66,6 @@ class Memory:
         self._register(Buffer(len(self.buffers), kind, flat, t if kind == "kept" else flat))
         self._swap(t, array.view(Shadow), inside=kind == "constant")
         return t.array
-
-    def _over(self, buffer: Buffer, array: Array) -> Shadow:
-        return array.view(Shadow)
 
     def _swap(self, t: Any, shadow: Shadow, inside: bool = False) -> None:
         if t.node is not None and not inside:

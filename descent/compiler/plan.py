@@ -142,14 +142,3 @@ def _places(
         offsets[id(b)] = at
         size = max(size, at + n)
     return offsets, size
-
-
-def unit_range(work: Work, phase: Phase, slab: int) -> tuple[int, int]:
-    """Units lo … hi of a work in a slab, as the written step computes them."""
-    if phase.units and work.units % phase.units == 0:
-        each = work.units // phase.units
-        return (
-            phase.units * slab // phase.slabs * each,
-            phase.units * (slab + 1) // phase.slabs * each,
-        )
-    return work.units * slab // phase.slabs, work.units * (slab + 1) // phase.slabs

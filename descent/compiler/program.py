@@ -21,7 +21,7 @@ from descent.compiler.fuse import fused
 from descent.compiler.graph import Buffer, View
 from descent.compiler.guards import Guard, describe, tensors_in
 from descent.compiler.passes import early_updates, in_place, live, silence
-from descent.compiler.plan import Plan, plan, unit_range
+from descent.compiler.plan import Plan, plan
 from descent.compiler.shadow import Shadow, Unsupported
 from descent.compiler.surroundings import plain
 from descent.compiler.undoing import constants_written, refuse_side_effects, refuse_what_changes
@@ -395,6 +395,3 @@ def _ndarray(v: View, memory: Array | None = None) -> Array:
     return np.lib.stride_tricks.as_strided(
         base[v.offset :], v.shape, tuple(s * size for s in v.strides)
     )
-
-
-_ = unit_range
