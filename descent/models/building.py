@@ -9,6 +9,7 @@ from descent.models.bigram import Bigram, BigramConfig
 from descent.models.bow import BoW, BoWConfig
 from descent.models.cnn import CNN, CNNConfig
 from descent.models.gpt import GPT, GPTConfig
+from descent.models.llama import Llama, LlamaConfig
 from descent.models.nplm import NPLM, NPLMConfig
 from descent.models.rnn import RNN, RNNConfig
 from descent.models.wavenet import WaveNet, WaveNetConfig
@@ -23,6 +24,7 @@ MODELS: dict[str, tuple[type, type]] = {
     "wavenet": (WaveNetConfig, WaveNet),
     "cnn": (CNNConfig, CNN),
     "gpt": (GPTConfig, GPT),
+    "llama": (LlamaConfig, Llama),
 }
 
 

@@ -34,6 +34,15 @@ CASES = [
             "activation": "relu", "qkv_bias": False, "head_bias": True,
         },
     ),
+    ("llama", {**SMALL, "block_size": 8, "n_layer": 2, "n_head": 2}),
+    (
+        "llama",
+        {
+            **SMALL, "block_size": 8, "n_layer": 2, "n_head": 4, "n_kv_head": 2, "head_dim": 4,
+            "n_hidden": 20, "qkv_bias": True, "tie": True, "window": 3, "activation": "gelu_tanh",
+            "rope_scaling": {"rope_type": "linear", "factor": 2.0},
+        },
+    ),
 ]  # fmt: skip
 each_model = pytest.mark.parametrize(
     ("kind", "config"), CASES, ids=[f"{kind}-{i}" for i, (kind, _) in enumerate(CASES)]
@@ -127,7 +136,7 @@ def test_generates_token_by_token(kind, config):
     model = build(kind, config).eval()
     block = model.get_block_size()
     session = ModelLanguage(model, V).session()
-    assert isinstance(session, CachedSession if kind in ("gpt", "rnn") else WindowSession)
+    assert isinstance(session, CachedSession if kind in ("gpt", "llama", "rnn") else WindowSession)
     ids = tokens(block)
     for t, id in enumerate(ids):
         logits = session.feed([int(id)])
@@ -222,6 +231,17 @@ def test_first_loss_is_that_of_guessing(kind, config):
         ("rnn", {"vocab_size": 5, "n_hidden": 0}, "n_hidden must be at least 1: got 0"),
         ("cnn", {"vocab_size": 5, "kernel_size": 0}, "kernel_size and n_layer must be at least 1"),
         ("gpt", {"vocab_size": 5, "n_embd": 10, "n_head": 4}, "multiple of n_head"),
+        ("llama", {"vocab_size": 5, "n_embd": 10, "n_head": 4}, "multiple of n_head"),
+        ("llama", {"vocab_size": 5, "n_head": 4, "n_kv_head": 3}, "multiple of n_kv_head: got 4"),
+        ("llama", {"vocab_size": 5, "head_dim": 3}, "head_dim must be even"),
+        ("llama", {"vocab_size": 5, "window": 0}, "window must be at least 1 token: got 0"),
+        ("llama", {"vocab_size": 5, "activation": "relu"}, "one of silu, gelu_tanh: got 'relu'"),
+        (
+            "llama",
+            {"vocab_size": 5, "rope_scaling": {"rope_type": "longrope"}},
+            "'longrope'; known",
+        ),
+        ("llama", {"vocab_size": 5, "rope_scaling": {"rope_type": "linear"}}, "needs factor"),
     ],
 )
 def test_settings_that_make_no_sense(kind, config, message):
@@ -229,7 +249,7 @@ def test_settings_that_make_no_sense(kind, config, message):
         build(kind, config)
 
 
-@pytest.mark.parametrize("kind", ["gpt", "bow"])
+@pytest.mark.parametrize("kind", ["gpt", "llama", "bow"])
 def test_a_text_longer_than_the_context_is_an_error(kind):
     model = build(kind, {"vocab_size": V, "block_size": 4})
     with pytest.raises(ValueError, match="5 tokens; this model looks at no more than block_size=4"):
