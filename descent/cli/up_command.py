@@ -25,7 +25,12 @@ def register(app: typer.Typer) -> None:
     app.command("serve")(serve_run)
 
 
-Data = Annotated[str | None, typer.Option(help="Folder, file or glob of text to learn from.")]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder, file or glob of text to learn from; 'installed': this Python's packages."
+    ),
+]
 Minutes = Annotated[float | None, typer.Option(help="Training time; given again, goes on.")]
 Steps = Annotated[int | None, typer.Option(help="Training steps, instead of --minutes.")]
 Name = Annotated[str, typer.Option(help="Name of the run folder.")]
@@ -87,6 +92,9 @@ def complete(
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     vocab_size: Annotated[int, typer.Option(help="Byte pairs of the tokenizer.")] = 2048,
     characters: Annotated[bool, typer.Option(help="One token per character.")] = False,
+    infill: Annotated[
+        float, typer.Option(help="Share of documents to learn filling in the middle from.")
+    ] = 0.0,
     seed: Annotated[int | None, typer.Option(help="Seed of weights and batches.")] = None,
     compile: Compile = None,
 ) -> None:
@@ -98,7 +106,7 @@ def complete(
     training = dict(batch_size=batch_size, learning_rate=learning_rate, seed=seed, compile=compile)
     options = CompleteOptions(
         data=data, minutes=minutes, steps=steps, name=name, runs=runs, fresh=fresh, type=type,
-        preset=preset, vocab_size=vocab_size, characters=characters,
+        preset=preset, vocab_size=vocab_size, characters=characters, infill=infill,
         model={k: v for k, v in sizes.items() if v is not None},
         training={k: v for k, v in training.items() if v is not None},
     )  # fmt: skip

@@ -14,10 +14,10 @@ from descent.data.discovery import SKIPPED_FOLDERS, find_files
 from descent.data.errors import DataError
 from descent.data.text import MAX_BYTES, Document, ReadReport, read_files
 
-__all__ = ["split_documents", "standard_library"]
+__all__ = ["NOT_LEARNED", "split_documents", "standard_library"]
 
 # Not code to learn from: tests, bundled or generated sources, character tables and help texts.
-_NOT_LEARNED = SKIPPED_FOLDERS | {
+NOT_LEARNED = SKIPPED_FOLDERS | {
     "test", "tests", "idlelib", "idle_test", "lib2to3", "ensurepip", "turtledemo", "encodings",
     "pydoc_data",
 }  # fmt: skip
@@ -35,7 +35,7 @@ def standard_library(
     folder = Path(root or sysconfig.get_paths()["stdlib"])
     files = []
     if folder.is_dir():
-        files = find_files(folder, pattern="*.py", skip_folders=_NOT_LEARNED)
+        files = find_files(folder, pattern="*.py", skip_folders=NOT_LEARNED)
     if not files:
         raise DataError(
             f"this Python has no readable standard library in {folder}; pass --data PATH with a "

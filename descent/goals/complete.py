@@ -61,6 +61,7 @@ class CompleteOptions:
     vocab_size: int = 2048
     characters: bool = False
     max_bytes: int = 12_000_000
+    infill: float = 0.0
     model: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     sample_every_s: float = 8.0
@@ -86,6 +87,7 @@ def up(options: CompleteOptions, should_stop: Callable[[], bool] = lambda: False
             vocab_size=options.vocab_size,
             characters=options.characters,
             max_bytes=options.max_bytes,
+            infill=options.infill,
         ):
             if isinstance(event, Corpus):
                 corpus = event

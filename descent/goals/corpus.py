@@ -6,6 +6,9 @@ the user's files have changed in the meantime.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +21,9 @@ from descent.data import BatchSampler, Windows, encode_documents, read_text, spl
 from descent.data import standard_library as read_standard_library
 from descent.data.errors import DataError
 from descent.data.files import write_atomically
+from descent.data.infill import INFILL_TOKENS, encode_for_infilling
+from descent.data.installed import installed_packages, read_packages
+from descent.data.text import Document
 from descent.data.tokenizers.bpe import ByteBPE
 from descent.data.tokenizers.chars import CharTokenizer
 from descent.data.tokenizers.loading import load_tokenizer
@@ -59,26 +65,40 @@ class TextBatches:
 
 
 def make_corpus(
-    run: RunFolder, data: str | None, *, vocab_size: int, characters: bool, max_bytes: int
+    run: RunFolder,
+    data: str | None,
+    *,
+    vocab_size: int,
+    characters: bool,
+    max_bytes: int,
+    infill: float = 0.0,
 ) -> Iterator[Said | Corpus]:
-    """Read and tokenise; yields sentences on the way and the corpus at the end."""
-    if data is None:
-        documents, report = read_standard_library(max_bytes=max_bytes)
-        source = "the Python standard library on this machine"
-    else:
-        documents, report = read_text(data, max_bytes=max_bytes)
-        source = str(data)
+    """Read and tokenise; yields sentences on the way and the corpus at the end.
+
+    Args:
+        data: a file, folder or glob; None: the standard library; "installed": that and every
+            permissively licensed package installed beside it (the run keeps a manifest of them).
+        infill: the share of documents to learn filling in the middle from.
+    """
+    source, report, train_documents, val_documents = _documents(run, data, max_bytes)
     yield Said(f"Read {source}: {report}.")
-    train_documents, val_documents = split_documents(documents, 0.05 if data is None else 0.1)
     if not val_documents or not train_documents:
         raise DataError(f"{source} is too small to hold out a part for validation")
+    documents = [*train_documents, *val_documents]
+    if characters and infill:
+        raise DataError("filling in the middle needs byte pairs, not characters")
     if characters:
         tokenizer: Any = CharTokenizer.from_text("".join(text for _, text in documents))
         separator = None
     else:
-        tokenizer = ByteBPE.train((text for _, text in train_documents), vocab_size)
-        separator = END
-    train = encode_documents(train_documents, tokenizer, separator=separator)
+        specials = (END, *INFILL_TOKENS) if infill else (END,)
+        texts = (text for _, text in train_documents)
+        tokenizer, separator = ByteBPE.train(texts, vocab_size, special_tokens=specials), END
+    if infill:
+        end = tokenizer.special_tokens[END]
+        train = encode_for_infilling(train_documents, tokenizer, share=infill, end=end)
+    else:
+        train = encode_documents(train_documents, tokenizer, separator=separator)
     val = encode_documents(val_documents, tokenizer, separator=separator)
     val_bytes = sum(len(text.encode("utf-8", "replace")) for _, text in val_documents)
     yield Said(
@@ -93,11 +113,55 @@ def make_corpus(
     run.config["data"] = {
         "source": None if data is None else str(data),
         "documents": len(documents),
+        **({"infill": infill} if infill else {}),
         "val_bytes": val_bytes,
         "prompt": prompt,
     }
     run.save_config()
     yield Corpus(tokenizer, train, val, val_bytes, prompt)
+
+
+def _documents(
+    run: RunFolder, data: str | None, max_bytes: int
+) -> tuple[str, Any, list[Document], list[Document]]:
+    """What was read, the report on it, and the documents to learn from and held out."""
+    if data == "installed":
+        return ("the standard library and the installed packages", *_installed(run, max_bytes))
+    if data is None:
+        documents, report = read_standard_library(max_bytes=max_bytes)
+        source = "the Python standard library on this machine"
+    else:
+        documents, report = read_text(data, max_bytes=max_bytes)
+        source = str(data)
+    return source, report, *split_documents(documents, 0.05 if data is None else 0.1)
+
+
+def _installed(run: RunFolder, max_bytes: int) -> tuple[str, list[Document], list[Document]]:
+    """The standard library's usual split, and about one package in ten held out, whole."""
+    documents, report = read_standard_library(max_bytes=max_bytes)
+    train, held = split_documents(documents, 0.05)
+    rows: list[dict[str, Any]] = [
+        {
+            "name": "Python standard library", "version": sys.version.split()[0],
+            "licence": "PSF-2.0", "files": len(documents), "bytes": report.n_bytes,
+            "held_out": "5 % of the files",
+        }
+    ]  # fmt: skip
+    for package, texts in read_packages(installed_packages(), max_bytes_each=max_bytes // 3):
+        size = sum(len(text.encode()) for _, text in texts)
+        chosen = hashlib.sha256(package.name.encode()).digest()[0] < 26
+        apart = chosen and size < 1_000_000  # no single package is to decide the score
+        (held if apart else train).extend(texts)
+        rows.append(
+            {
+                "name": package.name, "version": package.version, "licence": package.licence,
+                "files": len(texts), "bytes": size,
+                "held_out": apart,
+            }
+        )  # fmt: skip
+    write_atomically(run.path / "manifest.json", json.dumps(rows, indent=1) + "\n")
+    total = sum(row["bytes"] for row in rows)
+    return f"{len(rows) - 1} packages, {total / 1e6:.1f} MB (manifest.json)", train, held
 
 
 def load_corpus(run: RunFolder) -> Corpus:
