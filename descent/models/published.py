@@ -157,10 +157,9 @@ def _to_gpt2(config: GPTConfig) -> dict[str, Any]:
 
 
 def _from_llama(json: Mapping[str, Any], family: str) -> tuple[str, dict[str, Any]]:
-    _must_be(json, {
-        "attention_bias": (family == "qwen2", family == "qwen2"), "mlp_bias": (False, False),
-        "partial_rotary_factor": (1.0, 1.0),
-    })  # fmt: skip
+    _must_be(json, {"partial_rotary_factor": (1.0, 1.0), "mlp_bias": (False, False)})
+    if family != "qwen2":  # Qwen2's class has biases whatever the config says
+        _must_be(json, {"attention_bias": (False, False)})
     heads, width = _number(json, "num_attention_heads", 32), _number(json, "hidden_size")
     context = _number(json, "max_position_embeddings", 2048)
     base, scaling = _rotary(json, context)

@@ -57,8 +57,11 @@ def check_scaling(scaling: Scaling | None) -> None:
         raise ValueError(f"rotary scaling {kind!r} needs {', '.join(sorted(missing))}")
     if extra := given - needs - may:
         raise ValueError(f"rotary scaling {kind!r} has no setting {', '.join(sorted(extra))}")
-    for name in needs:
-        if not scaling[name] > 0:
+    for name in given - {"truncate"}:
+        value = scaling[name]
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"rotary scaling {kind!r}: {name} must be a number: {value!r}")
+        if name in needs and not value > 0:
             raise ValueError(f"rotary scaling {kind!r}: {name} must be positive: {scaling[name]}")
 
 
