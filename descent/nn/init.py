@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -21,8 +24,25 @@ from descent import random
 __all__ = [
     "calculate_gain", "constant_", "dirac_", "eye_", "kaiming_normal_", "kaiming_uniform_",
     "normal_", "ones_", "orthogonal_", "sparse_", "trunc_normal_", "uniform_", "xavier_normal_",
-    "xavier_uniform_", "zeros_",
+    "without_values", "xavier_uniform_", "zeros_",
 ]  # fmt: skip
+
+_skipped: ContextVar[bool] = ContextVar("initial values skipped", default=False)
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Build modules whose weights come from a file: nothing is drawn or written meanwhile.
+
+    Their parameters are zeros that take no memory until they are touched; the random stream stays
+    where it is.
+    """
+    token = _skipped.set(True)
+    try:
+        yield
+    finally:
+        _skipped.reset(token)
+
 
 _LINEAR = {"linear", "conv1d", "conv2d", "conv3d", "sigmoid"}
 
@@ -44,6 +64,8 @@ def calculate_gain(nonlinearity: str, param: Any = None) -> float:
 
 
 def _write(t: Any, values: Any) -> Any:
+    if _skipped.get():
+        return t
     t.array[...] = values
     t.version[0] += 1
     return t
@@ -59,11 +81,15 @@ def _draw_normal(t: Any, mean: float, std: float, generator: Any) -> np.ndarray:
 
 def uniform_(tensor: Any, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Any:
     """Uniform on [a, b)."""
+    if _skipped.get():
+        return tensor
     return _write(tensor, _draw_uniform(tensor, a, b, generator))
 
 
 def normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Any:
     """Normal with this mean and standard deviation."""
+    if _skipped.get():
+        return tensor
     return _write(tensor, _draw_normal(tensor, mean, std, generator))
 
 

@@ -1,0 +1,116 @@
+"""A `Bundle`: a pretrained model taken apart into kind, config, weights, tokenizer and notes.
+
+It is what every format is read into and written from. Weights stay in their file until they are
+asked for; `build()` makes the model around them, sharing the file's pages where the numbers already
+lie as a float32 parameter needs them, so a model of float32 weights costs its file's bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from descent.data.errors import DataError
+from descent.hub.weights import Weights, as_float32, stored_array
+from descent.models.building import build
+from descent.nn import init
+
+__all__ = ["Bundle"]
+
+
+@dataclass
+class Bundle:
+    """A model in parts.
+
+    `weights` maps our parameter names to arrays (or `Quantised` blocks); tied weights stand under
+    one name. `about` may hold source, format, name, licence, bos_id, eos_ids, chat_template,
+    context (tokens), and notes (sentences on what was lost or changed on the way).
+    """
+
+    kind: str
+    config: dict[str, Any]
+    weights: Weights
+    tokenizer: Any = None
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, kind: str, config: dict[str, Any], model: Any, tokenizer: Any = None, **about: Any
+    ) -> Bundle:
+        """A model in memory as a bundle; the arrays are shared with it."""
+        stored, seen = {}, set()
+        for name, t in model.state_dict().items():
+            place = (t.array.ctypes.data, t.array.shape)
+            if place not in seen:
+                stored[name] = stored_array(t.array)
+            seen.add(place)
+        return cls(kind, config, Weights(stored), tokenizer, {"format": "memory", **about})
+
+    def __repr__(self) -> str:
+        name = self.about.get("name") or self.about.get("source") or "unnamed"
+        kinds = sorted({s.kind for s in self.weights.stored.values()})
+        return (
+            f"Bundle({self.kind} {name}: {self.weights.count:,} numbers in {', '.join(kinds)}, "
+            f"{self.weights.nbytes:,} bytes, {self.about.get('format', 'no format')})"
+        )
+
+    def build(self) -> Any:
+        """The model in eval mode, its weights as float32 parameters.
+
+        Changing them never changes the file.
+
+        Raises:
+            DataError: naming a weight that is missing, left over or of another shape.
+        """
+        with init.without_values():
+            try:
+                model = build(self.kind, self.config)
+            except (TypeError, ValueError) as error:
+                raise DataError(f"{self._where()}: {error}") from None
+        fill(model, self.weights, self._where())
+        model.eval()
+        return model
+
+    def _where(self) -> str:
+        return str(self.about.get("source", "the bundle"))
+
+
+def fill(model: Any, weights: Weights, where: str) -> None:
+    """Give a model these weights: shared where they are float32 in C order, else converted."""
+    own = model.state_dict(keep_vars=True)
+    tied: dict[int, str] = {}  # parameter → the name its weight stands under
+    for name, t in own.items():
+        if name in weights:
+            tied[id(t)] = name
+    for name, t in own.items():
+        if id(t) not in tied:
+            raise DataError(f"{where} has no weight {name!r} {list(t.array.shape)}")
+    if extra := [name for name in weights if name not in own]:
+        more = f" (and {len(extra) - 1} more)" if len(extra) > 1 else ""
+        raise DataError(f"{where} has a weight this model has no use for: {extra[0]!r}{more}")
+    for name in weights:
+        shape, need = weights.stored[name].shape, own[name].array.shape
+        if tuple(shape) != need:
+            raise DataError(f"{where}: {name!r} has shape {list(shape)}, the model's {list(need)}")
+    for name in weights:
+        if tied[id(own[name])] == name:
+            own[name].array = _parameter(weights, name)
+            own[name].version[0] += 1
+
+
+def _parameter(weights: Weights, name: str) -> np.ndarray:
+    if weights.stored[name].kind == "F32":
+        array = weights[name]
+        if array.flags.c_contiguous and array.flags.writeable:
+            return array
+    with weights.once(name) as value:
+        array = as_float32(value)
+        return array.copy() if not array.flags.owndata or not array.flags.writeable else array
+
+
+def as_mapping(weights: Mapping[str, np.ndarray]) -> Weights:
+    """Arrays in memory as `Weights`."""
+    return Weights({name: stored_array(array) for name, array in weights.items()})

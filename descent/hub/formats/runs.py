@@ -1,0 +1,60 @@
+"""Our run folders: config.json, model.safetensors, tokenizer.json (see docs/runs.md)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from descent.hub.bundle import Bundle
+from descent.hub.formats.errors import FormatError
+from descent.hub.formats.folder import json_file, tokenizer_in
+from descent.hub.formats.mapped import MappedFile
+from descent.hub.formats.safetensors import read_safetensors
+from descent.hub.weights import Weights
+from descent.models.building import MODELS
+
+__all__ = ["read_run", "run_config"]
+
+
+def read_run(folder: Path) -> Bundle:
+    """The best weights of a run.
+
+    Raises:
+        FormatError: a damaged or half-written folder, or a kind of model this version lacks.
+    """
+    config = json_file(folder / "config.json")
+    model = config.get("model")
+    if not isinstance(model, dict) or not isinstance(model.get("config"), dict):
+        raise FormatError(folder / "config.json", 'has no "model" with "type" and "config"')
+    kind = model.get("type")
+    if kind not in MODELS:
+        raise FormatError(
+            folder / "config.json", f"model type {kind!r} is not one of {', '.join(MODELS)}"
+        )
+    file = MappedFile(folder / "model.safetensors")
+    tensors, metadata = read_safetensors(file)
+    about: dict[str, Any] = {
+        "source": str(folder),
+        "format": "run folder",
+        "name": folder.resolve().name,
+        "context": model["config"].get("block_size"),
+        "goal": config.get("goal"),
+        "metadata": metadata,
+    }
+    tokenizer, about = tokenizer_in(folder, about)
+    end = getattr(tokenizer, "special_tokens", {}).get("<|endoftext|>")
+    about |= {"bos_id": None, "eos_ids": [] if end is None else [end]}
+    return Bundle(kind, model["config"], Weights(tensors, [file]), tokenizer, about)
+
+
+def run_config(bundle: Bundle, created: int) -> str:
+    """The config.json of a run folder for a model that came from elsewhere."""
+    config = {
+        "format": "descent-run.v1",
+        "created": created,
+        "goal": bundle.about.get("goal") or "complete",
+        "model": {"type": bundle.kind, "config": bundle.config},
+        "from": str(bundle.about.get("source", "")),
+    }
+    return json.dumps(config, indent=2, ensure_ascii=False) + "\n"
