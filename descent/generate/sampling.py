@@ -1,12 +1,9 @@
-"""From logits to one token: greedy, temperature, top-k, top-p, min-p, bias and penalties.
+"""How to continue one prompt: every setting a request can have, checked once, with its limits.
 
-    l'_j = l_j + bias_j − c_j·frequency − [c_j > 0]·presence          c_j: times j was generated
-    p_j  = exp(l'_j / T) / Σ_k exp(l'_k / T), then cut to top-k, top-p, min-p and renormalised
-
-Top-k: Fan, Lewis, Dauphin 2018, arXiv:1805.04833. Top-p: Holtzman et al. 2020, arXiv:1904.09751,
-§3.1.
-Min-p: Nguyen et al. 2024, arXiv:2407.01082. Penalties and bias as OpenAI documents them.
-Left out: beam search, typical and contrastive sampling, grammars.
+Names and meanings are those of OpenAI's and vLLM's requests; `typical_p`, `no_repeat_ngram_size`,
+`length_penalty` and `early_stopping` those of transformers' GenerationConfig. What the settings do
+to a row of logits stands in `adjusting.py` (bias, penalties, bans) and `drawing.py` (temperature
+and cuts). Left out: mirostat, DRY, XTC, sampled beams.
 """
 
 from __future__ import annotations
@@ -14,27 +11,60 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
-import numpy as np
+__all__ = ["Overflow", "Sampling"]
 
-__all__ = [
-    "Sampling",
-    "adjust",
-    "check_logits",
-    "generator",
-    "log_softmax",
-    "probabilities",
-    "sample",
-    "top_ids",
-]
+Overflow = Literal["refuse", "truncate", "slide"]
+
+# field: (least, most); NaN fails both comparisons.
+_LIMITS: dict[str, tuple[float, float]] = {
+    "max_tokens": (0, math.inf),
+    "min_tokens": (0, math.inf),
+    "temperature": (0.0, math.inf),
+    "top_k": (0, math.inf),
+    "top_p": (0.0, 1.0),
+    "min_p": (0.0, 1.0),
+    "typical_p": (0.0, 1.0),
+    "repetition_penalty": (0.0, math.inf),
+    "presence_penalty": (-2.0, 2.0),
+    "frequency_penalty": (-2.0, 2.0),
+    "no_repeat_ngram_size": (0, math.inf),
+    "n": (1, math.inf),
+    "beams": (1, 64),
+    "length_penalty": (-math.inf, math.inf),
+    "speculate": (0, 64),
+    "logprobs": (0, math.inf),
+    "prompt_logprobs": (0, math.inf),
+}
+_ABOVE_ZERO = {"top_p": "leaves no token", "typical_p": "leaves no token"} | {
+    "repetition_penalty": "would divide by zero"
+}
+_CONSTRAINTS = ("regex", "json_schema", "choice", "json_object")
 
 
 @dataclass(frozen=True)
 class Sampling:
     """How to continue one prompt. The defaults are those of OpenAI's `/v1/completions`.
 
-    `temperature` 0 is greedy. `top_k` 0, `top_p` 1 and `min_p` 0 cut nothing. `logprobs` None
-    records none; n records the chosen token's and the n likeliest ones'.
+    Drawing: `temperature` 0 is greedy; `top_k` 0, `top_p` 1, `min_p` 0 and `typical_p` 1 cut
+    nothing; `seed` fixes the draws, whatever else is running.
+    Penalties: `repetition_penalty` looks at prompt and completion, `presence_penalty` and
+    `frequency_penalty` at the completion; `no_repeat_ngram_size` n lets no n tokens occur twice.
+    Which tokens: `logit_bias` {id: added}; `allowed_token_ids` None for all; `bad_words`, each a
+    text or a sequence of ids, never occur.
+    Ending: `min_tokens` before any end; `stop` strings, `stop_token_ids`, the model's own end
+    unless `ignore_eos`; `include_stop_str_in_output` leaves the stop in the text.
+    Reports: `logprobs` n records the chosen token's and the n likeliest ones' (None: nothing),
+    `prompt_logprobs` the same for the prompt.
+    Several: `n` completions, the best of `best_of`; `beams` > 1 searches instead of drawing, with
+    transformers' `length_penalty` and `early_stopping`.
+    Constraint (at most one): the text matches `regex` whole, is JSON of `json_schema`, is a JSON
+    object (`json_object`), or is one of `choice`.
+    `speculate`: tokens guessed ahead from repetitions in the text; the result stays the same.
+    `overflow`: what to do when prompt and `max_tokens` exceed the model's context: "refuse",
+    "truncate" the prompt's beginning, or "slide": forget the oldest tokens as the text grows.
+    None: the completer's own rule.
     """
 
     max_tokens: int = 16
@@ -48,116 +78,73 @@ class Sampling:
     stop: tuple[str, ...] = ()
     seed: int | None = None
     logprobs: int | None = None
+    min_tokens: int = 0
+    typical_p: float = 1.0
+    repetition_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    allowed_token_ids: tuple[int, ...] | None = None
+    bad_words: tuple[str | tuple[int, ...], ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    include_stop_str_in_output: bool = False
+    ignore_eos: bool = False
+    prompt_logprobs: int | None = None
+    n: int = 1
+    best_of: int | None = None
+    beams: int = 1
+    length_penalty: float = 1.0
+    early_stopping: bool | Literal["never"] = False
+    speculate: int = 0
+    overflow: Overflow | None = None
+    regex: str | None = None
+    json_schema: Mapping[str, Any] | str | bool | None = None
+    json_object: bool = False
+    choice: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _within("max_tokens", self.max_tokens, 0, math.inf)
-        _within("temperature", self.temperature, 0.0, math.inf)
-        _within("top_k", self.top_k, 0, math.inf)
-        _within("top_p", self.top_p, 0.0, 1.0)
-        _within("min_p", self.min_p, 0.0, 1.0)
-        _within("presence_penalty", self.presence_penalty, -2.0, 2.0)
-        _within("frequency_penalty", self.frequency_penalty, -2.0, 2.0)
-        if self.top_p == 0.0:
-            raise ValueError("top_p is 0, which leaves no token; it must be above 0 and at most 1")
+        for name, (least, most) in _LIMITS.items():
+            value = getattr(self, name)
+            if value is not None:
+                _within(name, value, least, most)
+        for name, consequence in _ABOVE_ZERO.items():
+            if getattr(self, name) == 0.0:
+                raise ValueError(f"{name} is 0, which {consequence}; it must be above 0")
         if any(stop == "" for stop in self.stop):
             raise ValueError("stop holds an empty string, which would stop before the first token")
+        if any(len(word) == 0 for word in self.bad_words):
+            raise ValueError("bad_words holds an empty word, which nothing could avoid")
+        if self.allowed_token_ids is not None and not self.allowed_token_ids:
+            raise ValueError("allowed_token_ids is empty, which leaves no token; None allows all")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Settings that exclude or need each other."""
+        if self.min_tokens > self.max_tokens:
+            raise ValueError(
+                f"min_tokens is {self.min_tokens}; it must be at most max_tokens, {self.max_tokens}"
+            )
+        if self.best_of is not None and self.best_of < self.n:
+            raise ValueError(f"best_of is {self.best_of}; it must be at least n, {self.n}")
+        if self.overflow not in (None, "refuse", "truncate", "slide"):
+            raise ValueError(f"overflow is {self.overflow!r}; use 'refuse', 'truncate' or 'slide'")
+        if self.early_stopping not in (True, False, "never"):
+            raise ValueError(
+                f"early_stopping is {self.early_stopping!r}; it must be True, False or 'never'"
+            )
+        if self.beams > 1 and self.n > self.beams:
+            raise ValueError(f"n is {self.n}; a search of {self.beams} beams finds at most as many")
+        asked = [name for name in _CONSTRAINTS if getattr(self, name) not in (None, False, ())]
+        if len(asked) > 1:
+            raise ValueError(f"{' and '.join(asked)} are set; a text can keep to only one of them")
+        if asked and self.beams > 1:
+            raise ValueError(f"{asked[0]} cannot be combined with beams; set beams to 1")
+
+    @property
+    def constrained(self) -> bool:
+        """Whether `regex`, `json_schema`, `json_object` or `choice` is set."""
+        return any(getattr(self, name) not in (None, False, ()) for name in _CONSTRAINTS)
 
 
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:  # also false for NaN
-        bound = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
+def _within(name: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:  # also false for NaN
+        bound = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
         raise ValueError(f"{name} is {value}; it must be {bound}")
-
-
-def generator(seed: int | None, choice: int = 0) -> np.random.Generator:
-    """A request's own generator: (seed, choice) gives the same draws whatever else is running."""
-    # A negative seed is legal in OpenAI's contract (int64); SeedSequence wants words ≥ 0.
-    return np.random.default_rng(None if seed is None else [seed % 2**64, choice])
-
-
-def check_logits(logits: np.ndarray, vocab_size: int) -> np.ndarray:
-    """`logits` as float64 [V], or a ValueError that says what the model returned instead."""
-    wide = np.asarray(logits, dtype=np.float64)
-    if wide.shape != (vocab_size,):
-        raise ValueError(f"the model returned logits of shape {wide.shape}, not ({vocab_size},)")
-    top = wide.max()
-    if not np.isfinite(top):  # max is NaN if any is; +inf or all −inf show here too
-        raise ValueError(f"the model's logits have the maximum {top}: its weights are not usable")
-    return wide
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """log p, float64 [V], untempered: what `logprobs` reports."""
-    shifted = logits - logits.max()
-    return shifted - np.log(np.exp(shifted).sum())
-
-
-def top_ids(logits: np.ndarray, n: int) -> np.ndarray:
-    """The ids of the n largest logits, largest first; equals by id."""
-    n = min(n, logits.size)
-    if n == 0:
-        return np.empty(0, dtype=np.intp)
-    if n < logits.size:
-        border = np.partition(logits, -n)[-n]  # everything equal to the border stays in the running
-        candidates = np.flatnonzero(logits >= border)
-    else:
-        candidates = np.arange(logits.size)
-    return candidates[np.argsort(-logits[candidates], kind="stable")][:n]
-
-
-def adjust(logits: np.ndarray, sampling: Sampling, counts: Mapping[int, int]) -> np.ndarray:
-    """Add the bias, subtract the penalties for tokens already generated `counts` times."""
-    penalised = counts and (sampling.presence_penalty or sampling.frequency_penalty)
-    if not penalised and not sampling.logit_bias:
-        return logits
-    logits = logits.copy()
-    for id, bias in sampling.logit_bias.items():
-        logits[id] += bias
-    if penalised:
-        for id, count in counts.items():
-            logits[id] -= sampling.presence_penalty + count * sampling.frequency_penalty
-    return logits
-
-
-def probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
-    """What is drawn from: float64 [V], sums to 1, zero where a token has been cut.
-
-    The cuts follow one another, each on the renormalised rest. At temperature 0 all mass is on the
-    largest logit (the lowest id among equals).
-    """
-    if sampling.temperature == 0.0 or sampling.top_k == 1:
-        return np.eye(1, logits.size, int(np.argmax(logits)))[0]
-    with np.errstate(over="ignore"):  # (l − max)/T may leave the range for a tiny T: exp(−inf) = 0
-        p = np.exp((logits - logits.max()) / sampling.temperature)
-    if 0 < sampling.top_k < p.size:
-        keep = top_ids(logits, sampling.top_k)
-        p = _only(p, keep)
-    p /= p.sum()
-    if sampling.top_p < 1.0:
-        order = np.argsort(-p, kind="stable")
-        before = np.cumsum(p[order]) - p[order]  # mass of everything likelier
-        p = _only(p, order[before < sampling.top_p])
-        p /= p.sum()
-    if sampling.min_p > 0.0:
-        p = np.where(p >= sampling.min_p * p.max(), p, 0.0)
-        p /= p.sum()
-    return p
-
-
-def _only(p: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    cut = np.zeros_like(p)
-    cut[keep] = p[keep]
-    return cut
-
-
-def sample(
-    logits: np.ndarray, sampling: Sampling, rng: np.random.Generator, counts: Mapping[int, int]
-) -> int:
-    """Draw one token id by inverting the cumulative distribution: one uniform number per token."""
-    logits = adjust(logits, sampling, counts)
-    p = probabilities(logits, sampling)
-    if sampling.temperature == 0.0:
-        return int(np.argmax(p))
-    cumulative = np.cumsum(p)
-    # Scaling by the last entry, not by 1, keeps rounding from drawing an impossible token.
-    return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))

@@ -1,6 +1,6 @@
 """Stop strings across token borders: where a stop begins, and how much text might still become one.
 
-For stops S and text t: `find` is the start of the stop in t that ends first; `held` is the
+For stops S and text t: `find` is the stop in t that ends first; `held` is the
 length of the longest suffix of t that is a proper prefix of some s. Text before the held part is
 safe to send. Left out: stop conditions on token ids and on length, which need no text (see
 `stream.py`).
@@ -22,15 +22,18 @@ class StopStrings:
         self.stops = tuple(stops)
         self._longest = max(map(len, self.stops), default=0)
 
-    def find(self, text: str) -> int | None:
-        """Where the stop string that is complete first begins in `text`; None if there is none.
+    def find(self, text: str) -> tuple[int, int] | None:
+        """Where the stop string that is complete first begins and ends in `text`; None: nowhere.
 
         Complete first, not begun first: so the answer does not depend on where tokens end. Of two
         that end together the longer counts.
         """
         begins = ((text.find(stop), len(stop)) for stop in self.stops)
         ends = [(at + length, at) for at, length in begins if at >= 0]
-        return min(ends)[1] if ends else None
+        if not ends:
+            return None
+        end, begin = min(ends)
+        return begin, end
 
     def held(self, text: str) -> int:
         """How many last characters of `text` may be the beginning of a stop string."""

@@ -3,16 +3,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from descent.generate.sampling import (
-    Sampling,
-    adjust,
+from descent.generate.adjusting import Adjuster
+from descent.generate.drawing import (
     check_logits,
+    draw,
     generator,
     log_softmax,
     probabilities,
-    sample,
     top_ids,
 )
+from descent.generate.sampling import Sampling
 
 LOGITS = np.array([1.0, 3.0, 2.0, -1.0, 3.0, 0.5])
 
@@ -24,7 +24,7 @@ def softmax(x):
 
 def draws(sampling, n=20_000, logits=LOGITS):
     rng = generator(sampling.seed)
-    ids = [sample(logits, sampling, rng, {}) for _ in range(n)]
+    ids = [draw(logits, sampling, rng) for _ in range(n)]
     return np.bincount(ids, minlength=logits.size)
 
 
@@ -87,17 +87,17 @@ def test_top_p_is_the_smallest_sufficient_set(logits, p, t):
 
 def test_greedy_takes_the_lowest_id_among_equals_whatever_the_generator():
     greedy = Sampling(temperature=0)
-    assert {sample(LOGITS, greedy, generator(s), {}) for s in range(5)} == {1}
+    assert {draw(LOGITS, greedy, generator(s)) for s in range(5)} == {1}
 
 
 def test_tiny_temperature_is_greedy_without_overflow():
-    assert sample(LOGITS - [0, 0, 0, 0, 1, 0], Sampling(temperature=1e-300), generator(0), {}) == 1
+    assert draw(LOGITS - [0, 0, 0, 0, 1, 0], Sampling(temperature=1e-300), generator(0)) == 1
 
 
 def test_seed_reproduces_and_choices_differ():
     def line(seed, choice):
         rng = generator(seed, choice)
-        return [sample(LOGITS, Sampling(), rng, {}) for _ in range(30)]
+        return [draw(LOGITS, Sampling(), rng) for _ in range(30)]
 
     assert line(5, 0) == line(5, 0)
     assert line(5, 0) != line(5, 1) != line(6, 1)
@@ -105,16 +105,30 @@ def test_seed_reproduces_and_choices_differ():
     assert line(None, 0) != line(None, 0)
 
 
+def adjuster(prompt=(), completion=(), *, ends=(), words=(), vocab_size=6, **settings):
+    made = Adjuster(
+        Sampling(**settings), prompt, end_ids=ends, bad_words=words, vocab_size=vocab_size
+    )
+    for id in completion:
+        made.accept(id)
+    return made
+
+
 def test_bias_and_penalties_follow_the_formula():
-    sampling = Sampling(logit_bias={2: 5.0}, presence_penalty=0.5, frequency_penalty=0.25)
-    adjusted = adjust(LOGITS, sampling, {1: 3, 4: 1})
-    np.testing.assert_allclose(adjusted - LOGITS, [0, -0.5 - 0.75, 5, 0, -0.75, 0])
+    made = adjuster(
+        completion=[1, 1, 4, 1], logit_bias={2: 5.0}, presence_penalty=0.5, frequency_penalty=0.25
+    )
+    np.testing.assert_allclose(
+        made.adjusted(LOGITS) - LOGITS, [0, -0.5 - 0.75, 5, 0, -0.75, 0], atol=1e-6
+    )
     assert LOGITS[2] == 2.0  # the caller's array is untouched
 
 
 def test_strong_bias_bans_and_forces():
-    assert draws(Sampling(logit_bias={1: -100, 4: -100}, seed=1), 500)[[1, 4]].sum() == 0
-    assert draws(Sampling(logit_bias={3: 100}, seed=1), 500)[3] == 500
+    banned = adjuster(logit_bias={1: -100, 4: -100}).adjusted(LOGITS)
+    assert draws(Sampling(seed=1), 500, banned)[[1, 4]].sum() == 0
+    forced = adjuster(logit_bias={3: 100}).adjusted(LOGITS)
+    assert draws(Sampling(seed=1), 500, forced)[3] == 500
 
 
 def test_log_softmax_and_top_ids():
@@ -151,6 +165,7 @@ def test_unusable_logits_are_refused(bad):
 
 
 def test_masked_logits_are_fine_and_shape_is_checked():
-    assert check_logits(np.array([-np.inf, 0], np.float32), 2).dtype == np.float64
+    masked = np.array([-np.inf, 0], np.float32)
+    assert check_logits(masked, 2) is masked
     with pytest.raises(ValueError, match=r"\(1, 2\)"):
         check_logits(np.zeros((1, 2)), 2)

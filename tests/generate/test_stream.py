@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from descent.generate import Sampling, complete
-from descent.generate.sampling import log_softmax
+from descent.generate.drawing import log_softmax
 from tests.count_models import ByteTokenizer, code_model, name_model
 
 BYTES = ByteTokenizer()

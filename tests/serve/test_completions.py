@@ -7,7 +7,7 @@ import httpx
 import numpy as np
 import pytest
 
-from descent.generate.sampling import log_softmax
+from descent.generate.drawing import log_softmax
 from descent.serve import background_server
 from tests.count_models import Failing, code_completer, code_model, name_model
 

@@ -1,0 +1,184 @@
+"""From a row of logits to one token: temperature, top-k, top-p, min-p, typical, one uniform number.
+
+    p_j = exp(l_j / T) / Σ_k exp(l_k / T), then cut to top-k, top-p, min-p, typical; renormalised
+
+Top-k: Fan, Lewis, Dauphin 2018, arXiv:1805.04833. Top-p: Holtzman et al. 2020, arXiv:1904.09751,
+§3.1. Min-p: Nguyen et al. 2024, arXiv:2407.01082. Typical: Meister et al. 2022, arXiv:2202.00666.
+A row of 50,257 logits is never sorted whole: a cut first finds the few tokens it can concern.
+Left out: bias, penalties and bans (`adjusting.py`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from descent.generate.sampling import Sampling
+
+__all__ = [
+    "check_logits",
+    "draw",
+    "generator",
+    "log_softmax",
+    "log_sum_exp",
+    "probabilities",
+    "top_ids",
+]
+
+_BLOCK = 256  # ids summed together when a whole vocabulary is drawn from
+
+
+def generator(seed: int | None, choice: int = 0) -> np.random.Generator:
+    """A request's own generator: (seed, choice) gives the same draws whatever else is running."""
+    # A negative seed is legal in OpenAI's contract (int64); SeedSequence wants words ≥ 0.
+    return np.random.default_rng(None if seed is None else [seed % 2**64, choice])
+
+
+def check_logits(logits: np.ndarray, vocab_size: int) -> np.ndarray:
+    """`logits` [V] as they are, or a ValueError that says what the model returned instead."""
+    logits = np.asarray(logits)
+    if logits.shape != (vocab_size,):
+        raise ValueError(f"the model returned logits of shape {logits.shape}, not ({vocab_size},)")
+    top = logits[np.argmax(logits)]  # argmax finds NaN where there is one
+    if not np.isfinite(top):  # +inf or all −inf show here too
+        raise ValueError(f"the model's logits have the maximum {top}: its weights are not usable")
+    return logits
+
+
+def log_sum_exp(logits: np.ndarray) -> float:
+    """log Σ exp l, so that l − log_sum_exp(l) is log p."""
+    top = logits.max()
+    return float(top) + float(np.log(np.exp(logits - top).sum(dtype=np.float64)))
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """log p, float64 [V], untempered: what `logprobs` reports."""
+    return np.asarray(logits, np.float64) - log_sum_exp(logits)
+
+
+def top_ids(logits: np.ndarray, n: int) -> np.ndarray:
+    """The ids of the n largest logits, largest first; equals by id."""
+    n = min(n, logits.size)
+    if n == 0:
+        return np.empty(0, dtype=np.intp)
+    if n < logits.size:
+        border = np.partition(logits, -n)[-n]  # everything equal to the border stays in the running
+        candidates = np.flatnonzero(logits >= border)
+    else:
+        candidates = np.arange(logits.size)
+    return candidates[np.argsort(-logits[candidates], kind="stable")][:n]
+
+
+def probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
+    """What is drawn from: float64 [V], sums to 1, zero where a token has been cut.
+
+    The cuts follow one another, each on the renormalised rest. At temperature 0 all mass is on the
+    largest logit (the lowest id among equals).
+    """
+    if sampling.temperature == 0.0 or sampling.top_k == 1:
+        return np.eye(1, logits.size, int(np.argmax(logits)))[0]
+    ids, mass = _candidates(np.asarray(logits, np.float64), sampling)
+    p = np.zeros(logits.size)
+    p[slice(None) if ids is None else ids] = mass / mass.sum(dtype=np.float64)
+    return p
+
+
+def draw(logits: np.ndarray, sampling: Sampling, rng: np.random.Generator) -> int:
+    """One token id by inverting the cumulative distribution: one uniform number per token.
+
+    Args:
+        logits: float32 or float64 [V], adjusted; at least one is finite.
+    """
+    if sampling.temperature == 0.0:
+        return int(np.argmax(logits))
+    uniform = rng.random()
+    if sampling.top_k == 1:
+        return int(np.argmax(logits))
+    ids, mass = _candidates(logits, sampling)
+    if ids is None:
+        return _invert_blocks(mass, uniform)
+    return int(ids[_invert(mass, uniform)])
+
+
+def _invert(mass: np.ndarray, uniform: float) -> int:
+    return _place(np.cumsum(mass, dtype=np.float64), uniform)[0]
+
+
+def _invert_blocks(mass: np.ndarray, uniform: float) -> int:
+    """`_invert` for many: first the block of ids, then the id in it."""
+    whole = mass.size - mass.size % _BLOCK
+    sums = np.append(mass[:whole].reshape(-1, _BLOCK).sum(1), mass[whole:].sum())
+    block, uniform = _place(np.cumsum(sums, dtype=np.float64), uniform)
+    inside = np.cumsum(mass[block * _BLOCK : (block + 1) * _BLOCK], dtype=np.float64)
+    return block * _BLOCK + _place(inside, uniform)[0]
+
+
+def _place(cumulative: np.ndarray, uniform: float) -> tuple[int, float]:
+    """Where the share `uniform` of the whole falls, and which share of that place lies below it."""
+    whole = cumulative[-1]
+    target = uniform * whole
+    # Rounding may put the target at the very end; the last place with any mass is still right.
+    ends = np.where(cumulative < whole, cumulative, np.inf)
+    place = int(np.searchsorted(ends, target, side="right"))
+    start = cumulative[place - 1] if place else 0.0
+    size = cumulative[place] - start
+    return place, float((target - start) / size) if size > 0.0 else 0.0
+
+
+def _candidates(logits: np.ndarray, sampling: Sampling) -> tuple[np.ndarray | None, np.ndarray]:
+    """The ids that may be drawn, rising (None: all), and their mass, not normalised."""
+    ids: np.ndarray | None = None
+    if 0 < sampling.top_k < logits.size:
+        ids = np.sort(top_ids(logits, sampling.top_k))
+        logits = logits[ids]
+    with np.errstate(over="ignore"):  # (l − max)/T may leave the range for a tiny T: exp(−inf) = 0
+        mass = np.exp((logits - logits.max()) / sampling.temperature)
+    if sampling.top_p < 1.0:
+        ids, mass = _keep(ids, mass, _nucleus(mass, sampling.top_p))
+    if sampling.min_p > 0.0:
+        ids, mass = _keep(ids, mass, np.flatnonzero(mass >= sampling.min_p * mass.max()))
+    if sampling.typical_p < 1.0:
+        ids, mass = _keep(ids, mass, _typical(mass, sampling.typical_p))
+    return ids, mass
+
+
+def _keep(
+    ids: np.ndarray | None, mass: np.ndarray, places: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    return (places if ids is None else ids[places]), mass[places]
+
+
+def _nucleus(mass: np.ndarray, p: float) -> np.ndarray:
+    """Places of the fewest likeliest tokens that hold the share `p`, rising; equals by place."""
+    wanted = p * mass.sum(dtype=np.float64)
+    for floor in (1e-2, 1e-4, 1e-6):  # most of a vocabulary is far too unlikely to matter
+        places = np.flatnonzero(mass >= floor)  # the likeliest has mass 1
+        if mass[places].sum(dtype=np.float64) >= wanted:
+            break
+    else:
+        places = np.arange(mass.size)
+    return _first(places, -mass[places], mass[places], wanted)
+
+
+def _typical(mass: np.ndarray, p: float) -> np.ndarray:
+    """Places of the tokens whose information is nearest the entropy, together the share `p`."""
+    share = mass / mass.sum(dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        information = -np.log(share)
+        entropy = np.nansum(share * information, dtype=np.float64)
+    away = np.abs(information - entropy)
+    return _first(np.arange(mass.size), away, share, p)
+
+
+def _first(places: np.ndarray, keys: np.ndarray, mass: np.ndarray, wanted: float) -> np.ndarray:
+    """Of `places`, in the order of `keys`, as many as are needed to hold the mass `wanted`."""
+    n = 64
+    while n < places.size:
+        border = np.partition(keys, n)[n]
+        near = np.flatnonzero(keys <= border)
+        if mass[near].sum(dtype=np.float64) >= wanted:
+            places, keys, mass = places[near], keys[near], mass[near]
+            break
+        n *= 8
+    order = np.argsort(keys, kind="stable")
+    before = np.cumsum(mass[order], dtype=np.float64) - mass[order]  # of everything before it
+    return np.sort(places[order[before < wanted]])
