@@ -33,7 +33,7 @@ def _operands(data: Data) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _ours(kind: str, data: Data) -> Run:
-    from descent.ops import bf16, int8, tiles
+    from descent.ops import amx, amx_trial, bf16, int8, tiles
     from descent.ops.tiled import over_blocks
 
     a, b = _operands(data)
@@ -48,10 +48,13 @@ def _ours(kind: str, data: Data) -> Run:
         int8.pack(flat, n, 1, k, n, *weight, 0, count, False)
     else:
         module.pack(flat, n, 1, k, n, panels, 0, count)
+    product = module.product
+    if kind != "float32" and amx_trial.usable():
+        product = amx.product if kind == "bf16" else amx.product_of_bytes
     y, line = np.empty(m * n, np.float32), a.ravel()
 
     def part(*block: int) -> None:
-        module.product(line, k, 1, *weight, k, n, y, n, *block, tiles.PLAIN, line)
+        product(line, k, 1, *weight, k, n, y, n, *block, tiles.PLAIN, line)
 
     def run(times: int) -> float:
         for _ in range(times):

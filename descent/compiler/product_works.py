@@ -9,12 +9,18 @@ import numpy as np
 from descent.compiler.fuse import restride
 from descent.compiler.graph import Product, View
 from descent.compiler.work import Work, access
+from descent.ops.amx_trial import usable
 from descent.ops.tiles import WIDTH, panels_size
 
 __all__ = ["ProductWorks"]
 
 SMALL_PANELS = 1 << 16  # floats of a packed operand that is packed once and shared by all threads
 CHUNK = 1 << 17  # floats of panels that one thread packs at a time: half the second cache
+
+
+def narrow_module() -> str:
+    """Where the products of bf16 are that this processor is fastest at."""
+    return "descent.ops.amx" if usable() else "descent.ops.bf16"
 
 
 class ProductWorks:
@@ -32,7 +38,7 @@ class ProductWorks:
         (b, m, k), n = a.shape, c.shape[2]
         panels = (n + WIDTH - 1) // WIDTH
         narrow = self.precision == "bf16" and k >= 32
-        module = "descent.ops.bf16" if narrow else "descent.ops.tiles"
+        module = narrow_module() if narrow else "descent.ops.tiles"
         imports = {n + "_bf16" * narrow: (module, n) for n in ("pack", "product")}
         pack, product = imports
         scratch = "words" if narrow else "scratch"

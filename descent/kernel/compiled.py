@@ -23,7 +23,7 @@ from typing import Any
 
 from descent.caching import cache_folder
 
-__all__ = ["Kernel", "compiling", "kernel", "prange", "vectorized"]
+__all__ = ["Kernel", "compiling", "kernel", "kernel_key", "prange", "vectorized"]
 
 prange = range  # the compiler sees Numba's prange under this name; Python sees a plain range
 
@@ -34,6 +34,11 @@ def compiling() -> bool:
 
 
 _OURS = ("descent.ops.", "descent_written_")  # modules whose plain functions kernels may call
+
+
+def kernel_key() -> str:
+    """A name that no other source of kernels, processor or version shares."""
+    return Path(_kernel_cache()).name
 
 
 @functools.cache
@@ -63,12 +68,20 @@ def _kernel_cache() -> str:
 
 @functools.cache
 def _vocabulary() -> None:
-    """Tell Numba what `lanes`, `registers`, `narrow`, `atomics` and `places` compile to."""
-    from descent.kernel import emit_atomics, emit_lanes, emit_narrow, emit_places, emit_registers
+    """Tell Numba what `lanes`, `registers`, `narrow`, `amx`, `atomics` and `places` compile to."""
+    from descent.kernel import (
+        emit_amx,
+        emit_atomics,
+        emit_lanes,
+        emit_narrow,
+        emit_places,
+        emit_registers,
+    )
 
     emit_lanes.register()
     emit_narrow.register()
     emit_registers.register()
+    emit_amx.register()
     emit_atomics.register()
     emit_places.register()
 

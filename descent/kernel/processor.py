@@ -6,8 +6,9 @@ has("AVX512F")   NumPy looked when it was imported; the names are its own
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
-__all__ = ["has", "vector_floats"]
+__all__ = ["has", "has_amx", "vector_floats"]
 
 
 @functools.cache
@@ -29,3 +30,14 @@ def has(feature: str) -> bool:
 def vector_floats() -> int:
     """float32 in one vector register: 16, 8 or 4."""
     return 16 if has("AVX512F") else 8 if has("AVX2") and has("FMA3") else 4
+
+
+@functools.cache
+def has_amx() -> bool:
+    """Whether there is a matrix unit for bf16 and bytes (by Linux's list: NumPy does not look)."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), [])
+    return {"amx_tile", "amx_bf16", "amx_int8"} <= set(flags)
