@@ -16,7 +16,10 @@ from descent import __version__
 from descent.cli import (
     bench_command,
     explain_command,
+    finetune_command,
+    models_command,
     profile_command,
+    pull_command,
     run_command,
     show_command,
     up_command,
@@ -34,11 +37,14 @@ app = typer.Typer(
 )
 up_command.register(app)
 up_command.up.command("names")(up_names.names)
+finetune_command.register(app)
 explain_command.register(app)
 show_command.register(app)
 run_command.register(app)
 bench_command.register(app)
 profile_command.register(app)
+pull_command.register(app)
+models_command.register(app)
 
 
 @app.command()
