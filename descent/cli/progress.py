@@ -12,7 +12,15 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from descent.goals.events import Compared, ItemsSampled, LossTable, Planned, Said, Sampled
+from descent.goals.events import (
+    Compared,
+    ItemsSampled,
+    LossTable,
+    Planned,
+    Said,
+    Sampled,
+    SideBySide,
+)
 from descent.train.loop import Compiled, Evaluated, Finished, Saved, Stepped
 
 __all__ = ["TrainingDisplay"]
@@ -75,6 +83,8 @@ class TrainingDisplay:
             self._finished(event)
         elif isinstance(event, Compared):
             self._compared(event)
+        elif isinstance(event, SideBySide):
+            self._side_by_side(event)
         elif isinstance(event, LossTable):
             self._losses(event)
         elif isinstance(event, ItemsSampled):
@@ -167,4 +177,14 @@ class TrainingDisplay:
         table = Table("on held-out text", "bits per byte", box=None, padding=(0, 2))
         table.add_row(e.baseline, f"{e.baseline_bits_per_byte:.3f}")
         table.add_row("this model", f"{e.model_bits_per_byte:.3f}")
+        self.console.print(table)
+
+    def _side_by_side(self, e: SideBySide) -> None:
+        self.unit = e.nats_to_bits_per_byte
+        text = "held-out text" if e.held_out else "the training text"
+        table = Table("", "before", "after", box=None, padding=(0, 2), show_lines=True)
+        table.add_row(f"loss on {text}", self._loss(e.loss_before), self._loss(e.loss_after))
+        for before, after in zip(e.before, e.after):
+            start = f"after {e.prompt!r}" if e.prompt else "it writes"
+            table.add_row(escape(start), escape(before), f"[green]{escape(after)}[/]")
         self.console.print(table)

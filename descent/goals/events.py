@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Compared", "ItemsSampled", "LossTable", "Planned", "Ready", "Said", "Sampled"]
+__all__ = [
+    "Compared", "ItemsSampled", "LossTable", "Planned", "Ready", "Said", "Sampled", "SideBySide",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,3 +74,19 @@ class Ready:
     run: Any
     model: Any
     tokenizer: Any
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """A model before and after fine-tuning: losses in nats per token, and what it writes.
+
+    `held_out`: the loss is over text it has not learned from.
+    """
+
+    prompt: str
+    loss_before: float
+    loss_after: float
+    nats_to_bits_per_byte: float | None
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    held_out: bool

@@ -101,9 +101,12 @@ def plan(
     steps: int | None,
     minutes: float | None,
     compile: bool | None = None,
+    every: int | None = None,
+    save_every: int | None = None,
 ) -> Iterator[Said]:
     """How far to go: to the steps asked for, or as far as the minutes last. And how: compiled
-    (`compile`), or as seems to pay (None).
+    (`compile`), or as seems to pay (None). Evaluations and checkpoints come `every` so many steps
+    (`save_every` for the latter); None: eight in all.
 
     A run that has not reached its plan finishes it when the request is the same or there is none,
     so it ends as it would have. Else the request counts from where the run is.
@@ -132,9 +135,9 @@ def plan(
     if target != planned:
         training.first_step = training.step
     span = target - training.first_step
-    every = max(10, span // 8)
+    every = every or max(10, span // 8)
     training.settings = replace(
-        training.settings, max_steps=target, eval_every=every, save_every=every
+        training.settings, max_steps=target, eval_every=every, save_every=save_every or every
     )
     run.config.update(planned_steps=target, request=request, training=training.settings.to_dict())
     run.save_config()
@@ -158,12 +161,17 @@ def compiling_pays(training: Training, steps: int | None, seconds: float) -> boo
 def _seconds_per_step(training: Training) -> float:
     """Time a few real steps, then put everything back as it was."""
     model, optimizer = training.model, training.optimizer
-    tensors = [(t, t.array.copy()) for t in [*model.parameters(), *model.buffers()]]
+    learning = [p for p in model.parameters() if p.requires_grad]
+    tensors = [(t, t.array.copy()) for t in [*learning, *model.buffers()]]
     moments, data = copy.deepcopy(optimizer.state_dict()), training.batches.state()
     step, generator = training.step, descent.random.get_rng_state()
     shapes = list(training.shapes)
     times: list[float] = []
-    while len(times) < 6 or (sum(times[2:]) < 0.3 and len(times) < 100):
+    while (
+        len(times) < 3
+        or (len(times) < 6 and sum(times) < 10)  # a large model shows its speed at once
+        or (sum(times[2:]) < 0.3 and len(times) < 100)
+    ):
         times.append(training.one_step().seconds)
     for tensor, before in tensors:
         tensor.array[...] = before
@@ -180,8 +188,10 @@ def learn(
     sample: Callable[[int], Any],
     every_s: float,
     nats_to_bits_per_byte: float | None,
+    every_steps: int | None = None,
 ) -> Iterator[Any]:
-    """Train as planned; yields `Planned`, the loop's events, and `sample(step)` now and then."""
+    """Train as planned; yields `Planned`, the loop's events, and `sample(step)` now and then:
+    after `every_s` seconds, or where given every so many steps."""
     parameters = sum(p.numel() for p in training.model.parameters())
     yield Planned(
         training.step, training.settings.max_steps, None, parameters, nats_to_bits_per_byte
@@ -189,7 +199,10 @@ def learn(
     last_sample = time.perf_counter()
     for event in training.run():
         yield event
-        if isinstance(event, Stepped) and time.perf_counter() - last_sample > every_s:
+        if not isinstance(event, Stepped):
+            continue
+        due = time.perf_counter() - last_sample > every_s
+        if event.step % every_steps == 0 if every_steps else due:
             training.model.eval()
             try:
                 yield sample(event.step)

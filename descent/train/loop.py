@@ -90,8 +90,8 @@ class Finished:
 
 
 def make_optimizer(model: nn.Module, s: TrainSettings) -> optim.Optimizer:
-    """AdamW with decay on matrices only, or SGD."""
-    params = list(model.parameters())
+    """AdamW with decay on matrices only, or SGD; over the parameters that are not frozen."""
+    params = [p for p in model.parameters() if p.requires_grad]
     if s.optimizer == "sgd":
         return optim.SGD(
             params, lr=s.learning_rate, momentum=s.momentum, weight_decay=s.weight_decay
@@ -117,6 +117,7 @@ class Training:
     val_eval: Callable[[], Iterable[Batch]]
     should_stop: Callable[[], bool] = lambda: False
     facts: dict[str, str] = field(default_factory=dict)  # metadata of the weights file
+    write_best: Callable[[], None] | None = None  # instead of model.safetensors (adapters, say)
     step: int = 0
     first_step: int = 0  # where the current learning-rate schedule began
     best_val_loss: float = float("inf")
@@ -229,7 +230,10 @@ class Training:
         best = val_loss < self.best_val_loss
         if best:
             self.best_val_loss, self.stale = val_loss, 0
-            save_weights(self.folder / "model.safetensors", self.model, self.facts)
+            if self.write_best is not None:
+                self.write_best()
+            else:
+                save_weights(self.folder / "model.safetensors", self.model, self.facts)
         else:
             self.stale += 1
         self.metrics.append(step=self.step, train_loss=train_loss, val_loss=val_loss)

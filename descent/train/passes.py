@@ -45,7 +45,7 @@ class Passes:
         shapes: list[list[int]],
     ) -> None:
         self.model, self.accumulate, self.shapes = model, accumulate, shapes
-        self.parameters = list(model.parameters())
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.most = clip if clip is not None else math.inf
         self.step: Step | None = self._whole() if compiled else None
 
