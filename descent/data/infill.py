@@ -20,13 +20,25 @@ from descent.data.text import Document
 __all__ = ["INFILL_TOKENS", "encode_for_infilling", "infill_ids", "infill_tokens"]
 
 INFILL_TOKENS = ("<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>")
+# The same three as others spell them: StarCoder, SantaCoder, CodeLlama (two), DeepSeek.
+_SPELLINGS = (
+    INFILL_TOKENS,
+    ("<fim_prefix>", "<fim_middle>", "<fim_suffix>"),
+    ("<fim-prefix>", "<fim-middle>", "<fim-suffix>"),
+    ("▁<PRE>", "▁<MID>", "▁<SUF>"),
+    ("<PRE>", "<MID>", "<SUF>"),
+    ("<｜fim▁begin｜>", "<｜fim▁end｜>", "<｜fim▁hole｜>"),
+)
 _PASSAGE = (120, 900)  # characters
 
 
 def infill_tokens(tokenizer: Any) -> tuple[int, int, int] | None:
     """The ids of prefix, middle and suffix; None when the tokenizer has no such tokens."""
-    ids = [tokenizer.special_tokens.get(name) for name in INFILL_TOKENS]
-    return None if None in ids else (ids[0], ids[1], ids[2])
+    known = getattr(tokenizer, "special_tokens", None) or {}
+    for names in _SPELLINGS:
+        if all(name in known for name in names):
+            return known[names[0]], known[names[1]], known[names[2]]
+    return None
 
 
 def infill_ids(tokenizer: Any, prefix: str, suffix: str) -> list[int]:

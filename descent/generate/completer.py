@@ -7,9 +7,11 @@ Left out: loading (each goal knows its own run folder) and HTTP (`descent.serve`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+import numpy as np
 
 from descent.generate.protocols import LanguageModel, Tokenizer
 from descent.generate.sampling import Sampling
@@ -49,7 +51,9 @@ class Completer:
     …).
     `defaults`: what a request that says nothing gets. `overflow`: "refuse" answers an error when
     prompt + max_tokens exceed `model.context`; "slide" lets the model forget the oldest tokens,
-    which is right for n-grams and other models of a short window.
+    which is right for n-grams and other models of a short window. `chat`: renders messages to a
+    prompt (`data.tokenizers.chat.ChatTemplate`). `embed`: ids to the float32 [T, C] outputs of the
+    final norm.
     """
 
     name: str
@@ -61,6 +65,8 @@ class Completer:
     info: dict[str, Any] = field(default_factory=dict)
     defaults: Sampling = field(default_factory=Sampling)
     overflow: Literal["refuse", "slide"] = "refuse"
+    chat: Any = None
+    embed: Callable[[Sequence[int]], np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         size = self.model.vocab_size
@@ -79,13 +85,19 @@ class Completer:
         names = {} if self.bos_id is None else {self.bos_id: "<|begin|>"}
         return names | dict.fromkeys(self.eos_ids, "<|endoftext|>")
 
-    def encode(self, prompt: str | Sequence[int]) -> Prompt:
-        """Text or ids to a `Prompt`. An empty one starts from begin, end, or a line break."""
+    def encode(
+        self, prompt: str | Sequence[int], *, begin: bool = True, special: bool = False
+    ) -> Prompt:
+        """Text or ids to a `Prompt`. An empty one starts from begin, end, or a line break.
+
+        `begin` False puts no begin token before a text; `special` reads the names of special
+        tokens in it as those tokens.
+        """
         if isinstance(prompt, str):
-            ids = self._text_ids(prompt)
-            begin = () if self.bos_id is None else (self.bos_id,)
+            ids = self.text_ids(prompt, special=special)
+            hidden = () if self.bos_id is None or not begin else (self.bos_id,)
         else:
-            ids, begin = tuple(prompt), ()
+            ids, hidden = tuple(prompt), ()
             for position, id in enumerate(ids):
                 if not 0 <= id < self.model.vocab_size:
                     raise PromptError(
@@ -93,13 +105,16 @@ class Completer:
                         f"0…{self.model.vocab_size - 1} of {self.name}",
                         param="prompt",
                     )
-        if not ids and not begin:
-            begin = self._start()
-        return Prompt(begin + ids, len(begin))
+        if not ids and not hidden:
+            hidden = self._start()
+        return Prompt(hidden + ids, len(hidden))
 
-    def _text_ids(self, text: str) -> tuple[int, ...]:
+    def text_ids(self, text: str, *, special: bool = False) -> tuple[int, ...]:
+        """The ids of `text` alone; `PromptError` where the vocabulary cannot spell it."""
+        encode: Any = self.tokenizer.encode
+        named = special and getattr(self.tokenizer, "special_tokens", None)
         try:
-            return tuple(self.tokenizer.encode(text))
+            return tuple(encode(text, allowed_special="all") if named else encode(text))
         except (KeyError, ValueError) as error:  # a character vocabulary lacks most of Unicode
             reason = error.args[0] if error.args else error
             raise PromptError(
