@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from descent.hub.boxed import boxed
 from descent.hub.cache import ModelCache
 from descent.hub.known import KNOWN
 from descent.hub.naming import HubError, HubName
@@ -19,7 +20,8 @@ def find(
 ) -> Path:
     """Where the model lies: a folder or a file.
 
-    A path that exists wins over a name; `complete` also means `runs/complete`.
+    A path that exists wins over a name; `complete` also means `runs/complete`; `descent-code` is
+    the model in the package.
 
     Raises:
         HubError: not on this machine, with the command that would fetch it.
@@ -29,6 +31,8 @@ def find(
         for path in (Path(text).expanduser(), Path("runs") / text):
             if path.exists():
                 return path
+        if found := boxed(text):
+            return found
         if _looks_like_a_path(text):
             raise HubError(f"there is no file or folder {text}")
     name = HubName.parse(text, revision=revision, quant=quant)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from descent.hub.bundle import Bundle
 from descent.hub.formats.errors import FormatError
 from descent.hub.formats.folder import json_file, tokenizer_in
 from descent.hub.formats.mapped import MappedFile
 from descent.hub.formats.safetensors import read_safetensors
-from descent.hub.weights import Weights
+from descent.hub.weights import Stored, Weights
 from descent.models.building import MODELS
+from descent.train.checkpoint import SCALE
 
 __all__ = ["read_run", "run_config"]
 
@@ -34,6 +38,7 @@ def read_run(folder: Path) -> Bundle:
         )
     file = MappedFile(folder / "model.safetensors")
     tensors, metadata = read_safetensors(file)
+    tensors = _scaled(tensors)
     about: dict[str, Any] = {
         "source": str(folder),
         "format": "run folder",
@@ -46,6 +51,20 @@ def read_run(folder: Path) -> Bundle:
     end = getattr(tokenizer, "special_tokens", {}).get("<|endoftext|>")
     about |= {"bos_id": None, "eos_ids": [] if end is None else [end]}
     return Bundle(kind, model["config"], Weights(tensors, [file]), tokenizer, about)
+
+
+def _scaled(tensors: dict[str, Stored]) -> dict[str, Stored]:
+    """Matrices of bytes with their scales (`save_weights(int8=True)`) as float32 ones."""
+    for name in [name for name in tensors if name.endswith(SCALE)]:
+        matrix = name.removesuffix(SCALE)
+        if matrix in tensors and tensors[matrix].kind == "I8":
+            whole, scale = tensors[matrix], tensors.pop(name)
+            tensors[matrix] = Stored(whole.shape, "F32", _times(whole, scale))
+    return tensors
+
+
+def _times(whole: Stored, scale: Stored) -> Callable[[bool], np.ndarray]:
+    return lambda once: whole.read(once) * scale.read(once)[:, None]
 
 
 def run_config(bundle: Bundle, created: int) -> str:
