@@ -20,7 +20,6 @@ import threading
 import numpy as np
 
 from descent.caching import cache_folder
-from descent.data.files import write_atomically
 from descent.kernel import compiling, kernel_key
 from descent.kernel.amx import SIDE, allowed
 from descent.ops import amx, bf16, int8
@@ -43,6 +42,8 @@ def usable() -> bool:
     try:
         outcome = kept.read_text(encoding="utf-8")
     except OSError:
+        from descent.data.files import write_atomically  # it brings all of `data` along
+
         outcome = _try()
         with contextlib.suppress(OSError):  # a read-only home: tried again next time
             write_atomically(kept, outcome)
