@@ -92,13 +92,17 @@ def complete(
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     vocab_size: Annotated[int, typer.Option(help="Byte pairs of the tokenizer.")] = 2048,
     characters: Annotated[bool, typer.Option(help="One token per character.")] = False,
+    scratch: Annotated[
+        bool,
+        typer.Option("--scratch", help="Begin with nothing, not with the base in the package."),
+    ] = False,
     infill: Annotated[
         float, typer.Option(help="Share of documents to learn filling in the middle from.")
     ] = 0.0,
     seed: Annotated[int | None, typer.Option(help="Seed of weights and batches.")] = None,
     compile: Compile = None,
 ) -> None:
-    """A code or text completer from the files on this machine (the standard library by default)."""
+    """A code or text completer from your files; by default, the code in this folder."""
     from descent.goals.complete import CompleteOptions
     from descent.goals.complete import up as build
 
@@ -107,6 +111,7 @@ def complete(
     options = CompleteOptions(
         data=data, minutes=minutes, steps=steps, name=name, runs=runs, fresh=fresh, type=type,
         preset=preset, vocab_size=vocab_size, characters=characters, infill=infill,
+        scratch=scratch,
         model={k: v for k, v in sizes.items() if v is not None},
         training={k: v for k, v in training.items() if v is not None},
     )  # fmt: skip

@@ -1,8 +1,9 @@
 """`descent up complete`: a completer for code or text, from the files on this machine.
 
-Data: the Python standard library, or any folder, file or glob. Model: a small GPT (or any other
-text model by name). Baseline: a count model of order 5 on the same tokens. The result is a run
-folder that serves; running again goes on where it stopped, with more time when given.
+Data: any folder, file or glob of text. Code: the base model in the package, tuned (`from_base`).
+Else, and with --scratch: a small GPT (or any other text model by name) that begins with nothing;
+baseline: a count model of order 5 on the same tokens. The result is a run folder that serves;
+running again goes on where it stopped, with more time when given.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from descent.generate.sessions import ModelLanguage
 from descent.goals.corpus import Corpus, TextBatches, load_corpus, make_corpus
 from descent.goals.events import Compared, Ready, Said, Sampled
 from descent.goals.folder import RunError, RunFolder, default_runs_folder
+from descent.goals.from_base import base_for, up_from_base
 from descent.goals.learning import (
     build_model,
     learn,
@@ -62,6 +64,7 @@ class CompleteOptions:
     characters: bool = False
     max_bytes: int = 12_000_000
     infill: float = 0.0
+    scratch: bool = False
     model: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     sample_every_s: float = 8.0
@@ -71,6 +74,9 @@ def up(options: CompleteOptions, should_stop: Callable[[], bool] = lambda: False
     """Do the whole job; yields events (see `goals.events` and `train.loop`), `Ready` last."""
     if (preset := preset_of(options.preset, TEXT_PRESETS)) is not None:
         options = _with_preset(options, preset)
+    if base := base_for(options):
+        yield from up_from_base(options, base, should_stop)
+        return
     path, corpus = options.runs / options.name, None
     explicit = {**options.model, "type": options.type}
     run = None
