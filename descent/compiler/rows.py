@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 
 from descent.compiler.graph import Loops, View
-from descent.ops import attending, headwise, likelihood, normalization, probability, rowwise
+from descent.ops import (
+    attending,
+    headwise,
+    likelihood,
+    normalization,
+    probability,
+    rowwise,
+    turning,
+)
 
 __all__ = ["IN_PLACE", "form_of"]
 
@@ -29,14 +37,17 @@ def form_of(ladder: Any, inputs: list[Any]) -> Form | None:
     return form if all(d == np.float32 for d in floats) else None
 
 
-def _by_row(fn: Any, whole: tuple[int, ...] = (), cost: int = 4) -> Form:
-    """All arrays cut by rows, but those inputs at the positions `whole`."""
+def _by_row(
+    fn: Any, whole: tuple[int, ...] = (), cost: int = 4, path: tuple[str, str] = ("", "")
+) -> Form:
+    """All arrays cut by rows, but those inputs at the positions `whole`; `path`: where fn is."""
 
     def form(ins: Views, outs: Views, metas: list[Any], temporary: Any) -> list[Any]:
         cut = tuple(i not in whole for i in range(len(ins) + len(outs)))
         rows = next(v.shape[0] for v, c in zip([*ins, *outs], cut) if c)
         size = max(v.size for v in ins)
-        return [Loops(fn, ins, outs, metas, rows=rows, by_row=cut, operations=cost * size)]
+        work = cost * size
+        return [Loops(fn, ins, outs, metas, path, rows=rows, by_row=cut, operations=work)]
 
     return form
 
@@ -98,6 +109,12 @@ _FORMS: dict[int, Form] = {
     id(normalization.layer_norm.grads[0]): _layer_norm_grad,
     id(normalization.rms_norm.ladder): _rms_norm,
     id(normalization.rms_norm.grads[0]): _rms_norm_grad,
+    id(turning.rotary.ladder): _by_row(
+        turning.rotary.ladder.loops, (1, 2), path=(turning.__name__, "rotary.ladder.loops")
+    ),
+    id(turning.rotary.grads[0]): _by_row(
+        turning.rotary_grad.loops, (0, 1), path=(turning.__name__, "rotary_grad.loops")
+    ),
     id(attending.attention.ladder): _attention,
     id(attending.attention.grads[0]): _attention_grad,
 }

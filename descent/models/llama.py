@@ -86,13 +86,6 @@ class LlamaConfig:
 _ACTIVATIONS = {"silu": F.silu, "gelu_tanh": lambda x: F.gelu(x, approximate="tanh")}
 
 
-def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn the pairs (x_i, x_{i + D/2}) of x [B, H, T, D]; cos and sin: [T, D/2]."""
-    half = x.shape[-1] // 2
-    a, b = x[..., :half], x[..., half:]
-    return dc.cat([a * cos - b * sin, b * cos + a * sin], -1)
-
-
 class Attention(nn.Module):
     """Every token looks at itself and at those before it; groups of queries share keys, values."""
 
@@ -110,11 +103,12 @@ class Attention(nn.Module):
         self, x: Tensor, cos: Tensor, sin: Tensor, cache: KVCache | None = None, layer: int = 0
     ) -> Tensor:
         B, T, _ = x.shape
-        q, k, v = (
-            y.view(B, T, -1, self.head_dim).transpose(1, 2)  # B H T D
+        q, k, v = (  # B T H D
+            y.view(B, T, -1, self.head_dim)
             for y in (self.q_proj(x), self.k_proj(x), self.v_proj(x))
         )
-        q, k = turn(q, cos, sin), turn(k, cos, sin)
+        q, k = F.rotary(q, cos, sin), F.rotary(k, cos, sin)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # B H T D
         if cache is not None:
             past = cache.layers[layer]
             if past is not None:

@@ -67,6 +67,7 @@ from descent.nn.functional.pooling import (
     max_pool3d,
 )
 from descent.nn.functional.rearranging import channel_shuffle, pixel_shuffle, pixel_unshuffle
+from descent.nn.functional.rotary import rotary
 from descent.nn.functional.softmaxes import log_softmax, softmax, softmin
 
 __all__ = [
@@ -82,6 +83,6 @@ __all__ = [
     "max_pool1d", "max_pool2d", "max_pool3d", "mse_loss", "multi_margin_loss",
     "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "normalize", "one_hot",
     "pad", "pairwise_distance", "pdist", "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss",
-    "rms_norm", "scaled_dot_product_attention", "smooth_l1_loss", "soft_margin_loss", "softmax",
-    "softmin", "triplet_margin_loss", "unfold",
+    "rms_norm", "rotary", "scaled_dot_product_attention", "smooth_l1_loss", "soft_margin_loss",
+    "softmax", "softmin", "triplet_margin_loss", "unfold",
 ]  # fmt: skip
