@@ -39,5 +39,5 @@ clean:  ## remove the environment and caches (not the runs)
 
 .venv/.dev: pyproject.toml | .venv/bin/python
 	@echo "Installing the test tools into .venv (PyTorch among them, as an oracle) …"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[serve,plot,dev]'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[serve,hub,plot,dev]'
 	@touch $@ .venv/.serve
