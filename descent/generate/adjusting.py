@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from copy import copy
 
 import numpy as np
 
@@ -65,6 +66,13 @@ class Adjuster:
             or sampling.presence_penalty or sampling.frequency_penalty
             or (sampling.min_tokens and self._ends.size)
         )  # fmt: skip
+
+    def fork(self) -> Adjuster:
+        """A second one with the same past."""
+        twin = copy(self)
+        twin.ids, twin.counts, twin._seen = list(self.ids), self.counts.copy(), set(self._seen)
+        twin._followers = {start: list(ids) for start, ids in self._followers.items()}
+        return twin
 
     def accept(self, id: int) -> None:
         """`id` has been generated."""
