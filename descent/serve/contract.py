@@ -1,21 +1,19 @@
 """The body of `POST /v1/completions`: OpenAI's fields and limits, and what pydantic makes of them.
 
-Reference: OpenAI API, "Create completion (legacy)". Fields of vLLM served beyond it: `top_k`,
-`min_p`, `truncate_prompt_tokens`, `return_token_ids`. Unknown fields are ignored and logged.
-`suffix` is refused: no model here is trained to fill the middle. Replies are built in `replies.py`.
+Reference: OpenAI API, "Create completion (legacy)"; further fields in `settings.py`. Replies are
+built in `replies.py`.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from descent.generate.sampling import Sampling
+from descent.serve.settings import MAX_CHOICES, GenerationRequest
 
-__all__ = ["CompletionRequest", "StreamOptions"]
+__all__ = ["CompletionRequest"]
 
-MAX_CHOICES = 128
 MAX_PROMPTS = 1024
 
 
@@ -44,78 +42,35 @@ def _ids(value: Any) -> bool:
     )
 
 
-def _stop(value: Any) -> Any:
-    if value is None:
-        return []
-    stops = [value] if isinstance(value, str) else value
-    if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops):
-        raise ValueError("stop must be a string or a list of strings")
-    if not all(stops):
-        raise ValueError("a stop string must have at least one character")
-    if len(stops) > 16:
-        raise ValueError(f"at most 16 stop strings are taken, not {len(stops)}")
-    return stops
+class CompletionRequest(GenerationRequest):
+    """What a client may ask of `/v1/completions`.
 
+    `suffix`: what stands after the completion, for models that fill in the middle.
+    """
 
-class StreamOptions(BaseModel):
-    """`include_usage`: one more chunk with the token counts before `[DONE]`."""
-
-    model_config = ConfigDict(extra="allow")
-    include_usage: bool = False
-
-
-class CompletionRequest(BaseModel):
-    """What a client may ask. None means: the completer's default, which is OpenAI's unless
-    changed."""
-
-    model_config = ConfigDict(extra="allow")
-
-    model: str | None = None
     prompt: Annotated[str | list[str] | list[int] | list[list[int]], BeforeValidator(_prompt)] = ""
     suffix: str | None = None
-    max_tokens: int | None = Field(default=None, ge=0)
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    n: int | None = Field(default=None, ge=1, le=MAX_CHOICES)
     best_of: int | None = Field(default=None, ge=1, le=MAX_CHOICES)
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
     logprobs: int | None = Field(default=None, ge=0, le=20)
+    prompt_logprobs: int | None = Field(default=None, ge=0, le=20)
     echo: bool | None = None
-    stop: Annotated[list[str], BeforeValidator(_stop)] = Field(default_factory=list)
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
-    logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] | None = None
-    seed: int | None = Field(default=None, ge=-(2**63), lt=2**64)
-    user: str | None = None
-    top_k: int | None = Field(default=None, ge=-1)
-    min_p: float | None = Field(default=None, ge=0, le=1)
-    truncate_prompt_tokens: int | None = Field(default=None, ge=-1)
-    return_token_ids: bool | None = None
 
-    @field_validator("logprobs", "max_tokens", "n", "best_of", "top_k", "seed", mode="before")
+    @field_validator("logprobs", "prompt_logprobs", "best_of", mode="before")
     @classmethod
-    def _no_booleans(cls, value: Any) -> Any:
-        if isinstance(value, bool):  # JSON's true would pass for 1
-            raise ValueError("Input should be a valid integer, not true or false")
-        return value
-
-    @field_validator("suffix")
-    @classmethod
-    def _no_suffix(cls, value: str | None) -> str | None:
-        if value:
-            raise ValueError("suffix is not supported: the models served here only continue a text")
-        return value
+    def _counts(cls, value: Any) -> Any:
+        return cls._no_booleans(value)
 
     @model_validator(mode="after")
     def _agree(self) -> CompletionRequest:
-        if self.stream_options is not None and not self.stream:
-            raise ValueError("stream_options is only allowed when stream is true")
         if self.best_of is not None:
             if self.best_of < (self.n or 1):
                 raise ValueError(f"best_of ({self.best_of}) must be at least n ({self.n or 1})")
             if self.stream and self.best_of > (self.n or 1):
                 raise ValueError("best_of cannot be streamed: the best is known only at the end")
+        if self.suffix and self.echo:
+            raise ValueError("echo cannot be combined with suffix")
+        if self.prompt_logprobs is not None and self.stream:
+            raise ValueError("prompt_logprobs cannot be streamed")
         return self
 
     @property
@@ -127,24 +82,3 @@ class CompletionRequest(BaseModel):
         if prompt and isinstance(prompt[0], int):
             return [prompt]  # type: ignore[list-item]
         return prompt  # type: ignore[return-value]
-
-    def sampling(self, defaults: Sampling) -> Sampling:
-        """The request's settings over the completer's `defaults`."""
-
-        def pick(name: str) -> Any:
-            value = getattr(self, name)
-            return getattr(defaults, name) if value is None else value
-
-        return Sampling(
-            max_tokens=pick("max_tokens"),
-            temperature=pick("temperature"),
-            top_k=max(0, pick("top_k")),  # vLLM writes "off" as −1
-            top_p=pick("top_p"),
-            min_p=pick("min_p"),
-            presence_penalty=pick("presence_penalty"),
-            frequency_penalty=pick("frequency_penalty"),
-            logit_bias=pick("logit_bias"),
-            stop=tuple(self.stop) or defaults.stop,
-            seed=self.seed,
-            logprobs=self.logprobs,
-        )

@@ -18,14 +18,23 @@ from descent.generate.stream import Step
 
 _IMPOSSIBLE = -9999.0
 
-__all__ = ["choice", "event", "logprobs", "model_card", "reply", "usage"]
+__all__ = [
+    "choice",
+    "event",
+    "finite",
+    "logprobs",
+    "model_card",
+    "prompt_logprobs",
+    "reply",
+    "usage",
+]
 
 
 def logprobs(steps: Sequence[Step]) -> dict[str, list[Any]]:
     """The four parallel arrays of a choice."""
     return {
         "tokens": [step.token for step in steps],
-        "token_logprobs": [_finite(step.logprob) for step in steps],
+        "token_logprobs": [finite(step.logprob) for step in steps],
         "top_logprobs": [_top(step) for step in steps],
         "text_offset": [step.offset for step in steps],
     }
@@ -42,9 +51,27 @@ def _top(step: Step) -> dict[str, float] | None:
     return top
 
 
-def _finite(logprob: float | None) -> float | None:
+def finite(logprob: float | None) -> float | None:
     """JSON knows no infinity; OpenAI writes −9999 for a token of probability 0."""
     return None if logprob is None else max(logprob, _IMPOSSIBLE)
+
+
+def prompt_logprobs(steps: Sequence[Step]) -> list[dict[str, Any] | None]:
+    """vLLM's form: per token {id: {logprob, rank, decoded_token}}, null for the first."""
+    return [None if step.logprob is None else _ranked(step) for step in steps]
+
+
+def _ranked(step: Step) -> dict[str, Any]:
+    rows: list[tuple[int, str, float | None]] = [
+        (other.id, other.token, other.logprob) for other in step.top
+    ]
+    ranks = {id: rank for rank, (id, _, _) in enumerate(rows, 1)}
+    if step.id not in ranks:
+        rows.append((step.id, step.token, step.logprob))
+    return {
+        str(id): {"logprob": finite(logprob), "rank": ranks.get(id), "decoded_token": token}
+        for id, token, logprob in rows
+    }
 
 
 def choice(

@@ -1,27 +1,23 @@
-"""The service behind the HTTP surface: finds the model, checks the request against it, queues it.
+"""The service behind the HTTP surface: the models by name, and a worker's queue for each.
 
-    request → completer → prompts as ids, within limits → one `Job` in the completer's `Worker`
+    request → `Plan` (planning.py) → one `Job` in the completer's `Worker`
 
 Knows no HTTP beyond the status of an `ApiError`.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from descent.generate.completer import Completer, Prompt, PromptError
+from descent.generate.completer import Completer, Prompt
 from descent.generate.sampling import Sampling
 from descent.generate.stream import Step
-from descent.serve.contract import CompletionRequest
 from descent.serve.errors import ApiError
 from descent.serve.metrics import Metrics
 from descent.serve.worker import Job, QueueFull, Worker
 
 __all__ = ["Limits", "Plan", "Service"]
-
-log = logging.getLogger("descent.serve")
 
 
 @dataclass(frozen=True)
@@ -122,52 +118,6 @@ class Service:
     @property
     def _known(self) -> str:
         return ", ".join(f"'{name}'" for name in self.completers)
-
-    def plan(self, request: CompletionRequest) -> Plan:
-        """Check `request` against its model; `ApiError` names the field at fault."""
-        completer = self.completer(request.model)
-        unknown = sorted(request.model_extra or {})
-        if unknown:
-            log.warning("ignored unknown fields of the request: %s", ", ".join(unknown)[:500])
-        sampling = self._sampling(completer, request)
-        n = request.n or 1
-        best_of = request.best_of or n
-        if best_of * len(request.prompts) > self.limits.max_choices:
-            raise ApiError(
-                400,
-                f"{len(request.prompts)} prompts times {best_of} completions are more than the "
-                f"{self.limits.max_choices} of one request.",
-                param="n" if best_of > 1 else "prompt",
-            )
-        if best_of > n and sampling.logprobs is None:
-            sampling = replace(sampling, logprobs=0)  # needed to tell which is best
-        try:
-            prompts = [
-                completer.fit(
-                    completer.encode(prompt), sampling.max_tokens, request.truncate_prompt_tokens
-                )
-                for prompt in request.prompts
-            ]
-        except PromptError as error:
-            raise ApiError(400, str(error), param=error.param, code=error.code) from error
-        return Plan(completer, prompts, sampling, n, best_of, bool(request.echo))
-
-    def _sampling(self, completer: Completer, request: CompletionRequest) -> Sampling:
-        if request.max_tokens is not None and request.max_tokens > self.limits.max_tokens:
-            raise ApiError(
-                400,
-                f"max_tokens is {request.max_tokens}; at most {self.limits.max_tokens} are made.",
-                param="max_tokens",
-            )
-        size = completer.model.vocab_size
-        for id in request.logit_bias or {}:
-            if not 0 <= id < size:
-                raise ApiError(
-                    400,
-                    f"logit_bias names token {id}; the vocabulary is 0…{size - 1}.",
-                    param="logit_bias",
-                )
-        return request.sampling(completer.defaults)
 
     def submit(self, plan: Plan) -> Job:
         """Queue `plan`: 503 while shutting down, 429 when the queue is full."""
