@@ -3,19 +3,25 @@
 import json
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 __all__ = ["readable_json", "write_atomically"]
 
 
-def write_atomically(path: str | os.PathLike, data: bytes | str) -> Path:
-    """Write `data` (text as UTF-8) to `path` so that a reader sees the old file or the new one."""
+def write_atomically(
+    path: str | os.PathLike, data: bytes | str | Iterable[bytes | memoryview]
+) -> Path:
+    """Write `data` (text as UTF-8, or pieces of bytes one after the other) to `path` so that a
+    reader sees the old file or the new one."""
     path = Path(path)
+    if isinstance(data, str):
+        data = data.encode("utf-8")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
         with temporary.open("xb") as file:  # not mkstemp: the user's umask decides who may read
-            file.write(data.encode("utf-8") if isinstance(data, str) else data)
+            file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

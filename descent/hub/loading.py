@@ -1,4 +1,4 @@
-"""Load a pretrained model from whatever it lies in: the format is seen from the files themselves."""
+"""Load a pretrained model from whatever it lies in: its format is seen from the files."""
 
 from __future__ import annotations
 

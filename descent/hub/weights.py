@@ -18,7 +18,16 @@ import numpy as np
 from descent.hub.formats.blocks import BLOCKS, Quantised
 from descent.hub.formats.mapped import MappedFile
 
-__all__ = ["Stored", "Weights", "as_float32", "bytes_of", "narrowed", "stored_array", "widened"]
+__all__ = [
+    "Stored",
+    "Weights",
+    "as_float32",
+    "as_kind",
+    "bytes_of",
+    "narrowed",
+    "stored_array",
+    "widened",
+]
 
 _BITS = {
     "F64": 64, "F32": 32, "F16": 16, "BF16": 16, "BOOL": 8,
@@ -137,3 +146,13 @@ def as_float32(value: Any) -> np.ndarray:
 
 def _plain(value: Any) -> np.ndarray:
     return value.dequantise() if isinstance(value, Quantised) else value
+
+
+def as_kind(value: Any, kind: str, transposed: bool = False) -> np.ndarray:
+    """The numbers of an array or `Quantised` as F32, F16 or BF16 (uint16 bits), in C order."""
+    array = _plain(value)
+    array = np.ascontiguousarray(array.T if transposed else array)
+    if kind == "BF16":
+        return narrowed(array)
+    with np.errstate(over="ignore"):
+        return array.astype(np.float16 if kind == "F16" else np.float32, copy=False)

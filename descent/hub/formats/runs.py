@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from descent.data.files import write_atomically
 from descent.hub.bundle import Bundle
 from descent.hub.formats.errors import FormatError
 from descent.hub.formats.folder import json_file, tokenizer_in
 from descent.hub.formats.mapped import MappedFile
-from descent.hub.formats.safetensors import read_safetensors
-from descent.hub.weights import Stored, Weights
+from descent.hub.formats.safetensors import read_safetensors, safetensors_parts
+from descent.hub.weights import Stored, Weights, as_float32
 from descent.models.building import MODELS
 from descent.train.checkpoint import SCALE
 
-__all__ = ["read_run", "run_config"]
+__all__ = ["read_run", "write_run"]
 
 
 def read_run(folder: Path) -> Bundle:
@@ -67,13 +69,34 @@ def _times(whole: Stored, scale: Stored) -> Callable[[bool], np.ndarray]:
     return lambda once: whole.read(once) * scale.read(once)[:, None]
 
 
-def run_config(bundle: Bundle, created: int) -> str:
-    """The config.json of a run folder for a model that came from elsewhere."""
+def write_run(bundle: Bundle, folder: Path) -> list[Path]:
+    """A run folder of a model that came from elsewhere, weights in float32.
+
+    Raises:
+        FormatError: a model without a tokenizer: a run folder cannot do without.
+    """
+    if bundle.tokenizer is None:
+        raise FormatError(folder, "a run folder needs a tokenizer, and this model came without one")
+    names = {name: ("F32", s.shape) for name, s in bundle.weights.stored.items()}
+    tied = {"gpt": "wte.weight", "llama": "embed.weight"}.get(bundle.kind)
+    shared = {"lm_head.weight": tied} if tied and "lm_head.weight" not in names else {}
+    metadata = {"format": "descent", **({"shared": json.dumps(shared)} if shared else {})}
+    parts = safetensors_parts(names, _arrays(bundle, names), metadata)
+    written = [write_atomically(folder / "model.safetensors", parts)]
+    written.append(bundle.tokenizer.save(folder / "tokenizer.json"))
     config = {
         "format": "descent-run.v1",
-        "created": created,
+        "created": int(time.time()),
         "goal": bundle.about.get("goal") or "complete",
         "model": {"type": bundle.kind, "config": bundle.config},
         "from": str(bundle.about.get("source", "")),
     }
-    return json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+    written.append(write_atomically(folder / "config.json", text))
+    return written
+
+
+def _arrays(bundle: Bundle, names: Iterable[str]) -> Iterator[np.ndarray]:
+    for name in names:
+        with bundle.weights.once(name) as value:
+            yield as_float32(value)
