@@ -1,6 +1,7 @@
 """What every tokenizer does: text to token ids and back, with special tokens and a file of its own.
 
-A token is a sequence of bytes; `decode(encode(text)) == text` for every tokenizer here.
+A token is a sequence of bytes; `decode(encode(text)) == text` for every tokenizer that can say
+everything and does not rewrite its text (a published one may normalise it).
 A special token is never made from ordinary text unless the caller allows it (as in tiktoken).
 """
 
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from descent.data.errors import DataError
 from descent.data.files import readable_json, write_atomically
+from descent.data.tokenizers.streaming import TextStream
 from descent.data.tokenizers.vocab_dump import vocab_lines
 
 __all__ = ["FORMAT", "AllowedSpecial", "Tokenizer", "well_formed"]
@@ -21,11 +23,26 @@ AllowedSpecial = str | set[str] | frozenset[str]
 
 class Tokenizer:
     """The interface. A subclass has `kind`, `special_tokens`, `vocab` (id → bytes, the specials
-    left out), `encode_ordinary`, `to_dict` and `from_dict`."""
+    left out), `encode_ordinary`, `to_dict` and `from_dict`.
+
+    Attributes:
+        added_tokens: name → id of all names found in text, the special ones among them.
+        bos_id, eos_id: the begin and the end token, where the files name them.
+        begin_ids, end_ids: what a model of this tokenizer expects around a text.
+        chat_template: Jinja source that makes a prompt of messages (see `chat`), or None.
+        drop_spaces: how many leading spaces `decode` drops, because encoding puts them there.
+    """
 
     kind = ""
     special_tokens: dict[str, int]
+    added_tokens: dict[str, int]
     vocab: dict[int, bytes]
+    bos_id: int | None = None
+    eos_id: int | None = None
+    begin_ids: tuple[int, ...] = ()
+    end_ids: tuple[int, ...] = ()
+    chat_template: str | None = None
+    drop_spaces: int = 0
 
     @property
     def vocab_size(self) -> int:
@@ -93,9 +110,26 @@ class Tokenizer:
         except (KeyError, TypeError):
             return b"".join([table[self._checked(token)] for token in ids])
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`; bytes that are not UTF-8 become U+FFFD."""
-        return self.decode_bytes(ids).decode("utf-8", errors="replace")
+    def encode_prompt(self, text: str, allowed_special: AllowedSpecial = "none") -> list[int]:
+        """Ids of `text` with what the model expects before it (a begin token, where it has one)."""
+        return [*self.begin_ids, *self.encode(text, allowed_special)]
+
+    def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> str:
+        """The text of `ids`; bytes that are not UTF-8 become U+FFFD.
+
+        A space that encoding put before the text is dropped again (`drop_spaces`).
+        """
+        if skip_special:
+            specials = set(self.special_tokens.values())
+            ids = [token for token in ids if token not in specials]
+        data = self.decode_bytes(ids)
+        spaces = len(data[: self.drop_spaces]) - len(data[: self.drop_spaces].lstrip(b" "))
+        return data[spaces:].decode("utf-8", errors="replace")
+
+    def stream(self, *, skip_special: bool = False, inside: bool = False) -> TextStream:
+        """Decode token by token; `inside`: the tokens follow others, so no leading space is
+        dropped."""
+        return TextStream(self, skip_special=skip_special, inside=inside)
 
     def ids_with_prefix(self, prefix: bytes) -> list[int]:
         """Ordinary tokens that begin with `prefix`: what may follow a prompt cut inside a token."""
@@ -127,6 +161,7 @@ class Tokenizer:
             if token in self.vocab or ids.count(token) > 1:
                 raise DataError(f"special token {name!r} has id {token}, which is already taken")
         self.special_tokens = dict(special_tokens)
+        self.added_tokens = {**self.__dict__.get("added_tokens", {}), **special_tokens}
         self._table = None
 
     def to_dict(self) -> dict:

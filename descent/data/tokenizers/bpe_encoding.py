@@ -1,16 +1,20 @@
 """Byte pair encoding, the use: apply the merges to one chunk, lowest rank first, leftmost first.
 
-A merge's rank is the id of the token it makes. Short chunks (nearly all) are rescanned for each
-merge; long ones use a linked list and a heap, O(n log n). Both give the same ids.
+In our own vocabularies a merge's rank is the id of the token it makes (`merge_all`). In others rank
+and id are apart (`merge_ranked`), and then the rule is applied one merge at a time, because a merge
+may enable one of a lower rank. Short chunks (nearly all) are rescanned for each merge; long ones
+use a linked list and a heap, O(n log n). Both give the same ids.
 """
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 
-__all__ = ["get_stats", "merge", "merge_all"]
+__all__ = ["ID_BITS", "get_stats", "merge", "merge_all", "merge_ranked"]
 
 Pair = tuple[int, int]
+ID_BITS = 32
+_ID = (1 << ID_BITS) - 1
 _SHORT = 64  # below this the plain loop is faster
 
 
@@ -39,9 +43,9 @@ def merge(ids: list[int], pair: Pair, new: int) -> list[int]:
 
 def merge_all(ids: list[int], merges: Mapping[Pair, int]) -> list[int]:
     """Apply `merges` (pair → id) to `ids` until no neighbours can be merged."""
-    if len(ids) > _SHORT:
-        return _merge_long(ids, merges)
     get = merges.get
+    if len(ids) > _SHORT:
+        return _merge_long(ids, lambda pair: _ranked(get(pair)))
     while True:
         best = None
         for pair in pairwise(ids):
@@ -53,28 +57,48 @@ def merge_all(ids: list[int], merges: Mapping[Pair, int]) -> list[int]:
         ids = merge(ids, best[1], best[0])
 
 
-def _merge_long(ids: list[int], merges: Mapping[Pair, int]) -> list[int]:
+def _ranked(token: int | None) -> int | None:
+    return None if token is None else token << ID_BITS | token
+
+
+def merge_ranked(ids: list[int], lookup: Callable[[Pair], int | None]) -> list[int]:
+    """The same where `lookup(pair)` is `rank << ID_BITS | id`; of equal ranks the leftmost."""
+    if len(ids) > _SHORT:
+        return _merge_long(ids, lookup)
+    ids = list(ids)
+    while True:
+        best, found, below = -1, 0, 1 << 2 * ID_BITS
+        for place, pair in enumerate(pairwise(ids)):
+            made = lookup(pair)
+            if made is not None and made < below:
+                best, found, below = place, made, made & ~_ID  # only a lower rank comes before it
+        if best < 0:
+            return ids
+        ids[best : best + 2] = [found & _ID]
+
+
+def _merge_long(ids: list[int], lookup: Callable[[Pair], int | None]) -> list[int]:
     token, n = list(ids), len(ids)
     after, before = list(range(1, n + 1)), list(range(-1, n - 1))
     heap = [
-        (rank, place)
+        (made >> ID_BITS, place, made & _ID)
         for place, pair in enumerate(pairwise(ids))
-        if (rank := merges.get(pair)) is not None
+        if (made := lookup(pair)) is not None
     ]
     heapq.heapify(heap)
     while heap:
-        rank, place = heapq.heappop(heap)
+        rank, place, new = heapq.heappop(heap)
         gone = after[place]
         # An entry is stale when either neighbour has been merged since; dead tokens are -1.
-        if gone >= n or merges.get((token[place], token[gone])) != rank:
+        if gone >= n or lookup((token[place], token[gone])) != rank << ID_BITS | new:
             continue
         right = after[gone]
-        token[place], token[gone], after[place] = rank, -1, right
+        token[place], token[gone], after[place] = new, -1, right
         if right < n:
             before[right] = place
-            if (made := merges.get((rank, token[right]))) is not None:
-                heapq.heappush(heap, (made, place))
+            if (made := lookup((new, token[right]))) is not None:
+                heapq.heappush(heap, (made >> ID_BITS, place, made & _ID))
         left = before[place]
-        if left >= 0 and (made := merges.get((token[left], rank))) is not None:
-            heapq.heappush(heap, (made, left))
+        if left >= 0 and (made := lookup((token[left], new))) is not None:
+            heapq.heappush(heap, (made >> ID_BITS, left, made & _ID))
     return [each for each in token if each >= 0]

@@ -16,6 +16,7 @@ from descent.data.errors import DataError
 from descent.data.fetch import fetch
 from descent.data.tokenizers.bpe import END_OF_TEXT, ByteBPE
 from descent.data.tokenizers.bpe_encoding import merge_all
+from descent.data.tokenizers.byte_alphabet import ALPHABET
 from descent.data.tokenizers.splits import GPT2_SPLIT_PATTERN, GPT4_SPLIT_PATTERN
 
 __all__ = ["GPT4_SPECIAL_TOKENS", "load_gpt2", "load_gpt4", "load_ranks", "recover_merges"]
@@ -40,7 +41,7 @@ def load_gpt2(encoder_json: _Path | None = None, vocab_bpe: _Path | None = None)
         pairs = [line.split(" ") for line in lines if line and not line.startswith("#version")]
         merges = [(ids[a], ids[b]) for a, b in pairs]
         made = [ids[a + b] for a, b in pairs]
-        byte_ids = [ids[char] for char in _byte_characters()]
+        byte_ids = [ids[char] for char in ALPHABET]
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{encoder_path} and {merges_path} are not GPT-2's two tokenizer files: {error!r}"
@@ -96,13 +97,6 @@ def recover_merges(ranks: dict[bytes, int]) -> dict[tuple[int, int], int]:
             raise DataError(f"token {rank} ({token!r}) is not made of two earlier tokens")
         merges[parts[0], parts[1]] = rank
     return merges
-
-
-def _byte_characters() -> list[str]:
-    """GPT-2's printable stand-in for each byte: itself where visible, else U+0100 onwards."""
-    visible = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    spare = iter(range(0x100, 0x200))
-    return [chr(byte if byte in visible else next(spare)) for byte in range(256)]
 
 
 def _read(path: Path) -> bytes:

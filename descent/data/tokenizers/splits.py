@@ -6,21 +6,30 @@ explicit ranges taken from `unicodedata`. Reference: Radford et al. 2019, sectio
 
 `unicodedata` grows with Python, a tokenizer must not: ranges added between Unicode 14 (Python 3.11)
 and 16 (tiktoken 0.14) are listed here, so every Python ≥ 3.11 cuts the same text the same way.
-Left out: classes other than L and N, scripts, grapheme clusters.
+The other general categories (\p{Lu}, \p{P}, …) are this Python's. Left out: scripts, set
+operations, grapheme clusters.
 """
 
 import re
 import unicodedata
+import warnings
 from functools import cache
 
 from descent.data.errors import DataError
 
-__all__ = ["CODE_SPLIT_PATTERN", "GPT2_SPLIT_PATTERN", "GPT4_SPLIT_PATTERN", "Splitter"]
+__all__ = [
+    "CODE_SPLIT_PATTERN", "GPT2_SPLIT_PATTERN", "GPT4_SPLIT_PATTERN", "LLAMA3_SPLIT_PATTERN",
+    "Splitter", "category",
+]  # fmt: skip
 
 GPT2_SPLIT_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 GPT4_SPLIT_PATTERN = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
+)
+LLAMA3_SPLIT_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 # Ours, for source code that is completed while it is typed: a chunk ends wherever a programmer
 # pauses. A newline stands alone, indentation is one chunk, and a dot or bracket is not glued to
@@ -42,8 +51,12 @@ _SINCE_UNICODE_14 = {
     "N": """10D40-10D49 116D0-116E3 11BF0-11BF9 11F50-11F59 16130-16139 16D70-16D79 1CCF0-1CCF9
         1D2C0-1D2D3 1E4F0-1E4F9 1E5F1-1E5FA""",
 }
+_NOWHERE = ((0x10FFFF, 0x10FFFF),)  # for a class without a member in the text at hand
 _STAND_IN = {"L": "ª", "N": "²"}  # of the same class, inside the BMP, without an ASCII case partner
 _OTHER_STAND_IN = "¡"
+_CATEGORIES = re.compile("L[ultmo]?|M[nce]?|N[dlo]?|P[cdseifo]?|S[mcko]?|Z[slp]?|C[cfson]?")
+_OTHER_CLASS = re.compile(r"\\[pP]\{(?![LN]\})")
+_UNLIKE = re.compile(r"&&|\[:|\\[zZAGhHRXxK]")  # these mean something else in other dialects
 _PIECE = re.compile(r"\\[pP]\{(\w+)\}|\\[pP]|\\.|\[\^?|.", re.DOTALL)
 
 
@@ -67,17 +80,28 @@ class Splitter:
             return _find(_compile(self.pattern, _ASCII), text)
         if max(text) <= "\uffff":
             return _find(_compile(self.pattern, _BMP), text)
-        if not self.pattern.isascii() or "\\U" in self.pattern:  # may name characters beyond
+        if _names_more(self.pattern):  # than stand-ins of letters and numbers can tell
             return _find(_compile(self.pattern, _ALL), text)
         mapped = re.sub("[\U00010000-\U0010ffff]", _stand_in, text)
         found = _compile(self.pattern, _BMP).finditer(mapped)
         return [text[match.start() : match.end()] for match in found]
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where the pattern matches: start and end of each match that is not empty."""
+        limit = _ASCII if text.isascii() else _BMP if max(text) <= "\uffff" else _ALL
+        found = (match.span() for match in _compile(self.pattern, limit).finditer(text))
+        return [(start, stop) for start, stop in found if start < stop]
 
 
 def _find(pattern: re.Pattern, text: str) -> list[str]:
     if pattern.groups:  # findall would return the groups
         return [match.group() for match in pattern.finditer(text)]
     return pattern.findall(text)
+
+
+@cache
+def _names_more(pattern: str) -> bool:
+    return not pattern.isascii() or "\\U" in pattern or bool(_OTHER_CLASS.search(pattern))
 
 
 def _stand_in(match: re.Match) -> str:
@@ -96,9 +120,10 @@ def _astral_members(name: str) -> frozenset[int]:
 
 @cache
 def class_ranges(name: str, limit: int) -> tuple[tuple[int, int], ...]:
-    """The code points ≤ `limit` of class `L` (letters) or `N` (numbers): inclusive ranges."""
-    codes = {c for c in range(limit + 1) if unicodedata.category(chr(c))[0] == name}
-    for low, high in (item.split("-") for item in _SINCE_UNICODE_14[name].split()):
+    """The code points ≤ `limit` of a general category (`L`, `Lu`, …): inclusive ranges."""
+    codes = {c for c in range(limit + 1) if unicodedata.category(chr(c)).startswith(name)}
+    newer = _SINCE_UNICODE_14.get(name, "")
+    for low, high in (item.split("-") for item in newer.split()):
         codes.update(c for c in range(int(low, 16), int(high, 16) + 1) if c <= limit)
     ranges: list[list[int]] = []
     for code in sorted(codes):
@@ -109,11 +134,22 @@ def class_ranges(name: str, limit: int) -> tuple[tuple[int, int], ...]:
     return tuple((low, high) for low, high in ranges)
 
 
+def category(char: str) -> str:
+    """The general category of a character; of newer letters and numbers "L" and "N" alone."""
+    found = unicodedata.category(char)
+    newer = (n for n in _SINCE_UNICODE_14 if found == "Cn" and ord(char) in _astral_members(n))
+    return next(newer, found)
+
+
 @cache
 def _compile(pattern: str, limit: int) -> re.Pattern:
+    if found := _UNLIKE.search(pattern):
+        raise DataError(f"split pattern {pattern!r} uses {found.group()}, which is not known here")
     try:
-        return re.compile(_translate(pattern, limit))
-    except re.error as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a set inside a set
+            return re.compile(_translate(pattern, limit))
+    except (re.error, FutureWarning) as error:
         raise DataError(f"split pattern {pattern!r} is not a regular expression: {error}") from None
 
 
@@ -125,9 +161,11 @@ def _translate(pattern: str, limit: int) -> str:
         piece = match.group()
         ranges = _named_ranges(piece, match.group(1), pattern, limit)
         if ranges is not None:
-            text = "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in ranges)
+            text = "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in ranges or _NOWHERE)
             piece = text if in_class else f"[{text}]"
         elif in_class:
+            if piece[0] == "[":
+                raise DataError(f"split pattern {pattern!r} has a set inside a set; not known here")
             in_class = piece != "]" or out[-1] in ("[", "[^")  # a first "]" is a plain character
         else:
             in_class = piece in ("[", "[^")
@@ -138,9 +176,10 @@ def _translate(pattern: str, limit: int) -> str:
 def _named_ranges(piece: str, name: str | None, pattern: str, limit: int):
     """The ranges a piece of a pattern stands for, or None for a piece that stays as it is."""
     if piece[:2] in ("\\p", "\\P"):
-        if name not in ("L", "N"):
+        if name is None or not _CATEGORIES.fullmatch(name):
             raise DataError(
-                f"split pattern {pattern!r} uses {piece}; only \\p{{L}} and \\p{{N}} are known here"
+                f"split pattern {pattern!r} uses {piece}; only general categories, "
+                "like \\p{L} and \\p{Lu}, are known here"
             )
         ranges = class_ranges(name, limit)
     elif piece in ("\\s", "\\S"):

@@ -83,7 +83,10 @@ def test_patterns_of_ones_own(pattern, text, chunks):
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        (r"\p{Lu}+", r"only \\p\{L\} and \\p\{N\}"),
+        (r"\p{Han}+", r"uses \\p\{Han\}; only general categories"),
+        (r"[a&&b]", "uses &&"),
+        (r"[a[b]]", "a set inside a set"),
+        (r"[a--b]", "not a regular expression: Possible set difference"),
         (r"\pL", "only"),
         ("(", "not a regular expression"),
     ],
