@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba.core import types
 
 from descent.kernel import narrow
-from descent.kernel.emit import Emitter, compiles_to, integers
+from descent.kernel.emit import Emitter, compiles_to, flat, integers
 from descent.kernel.emit_lanes import FLOATS, INTS, N, splatted
 
 __all__ = ["register"]
@@ -23,6 +23,9 @@ def register() -> None:
     compiles_to(narrow.floats)(_floats)
     compiles_to(narrow.fill)(_fill)
     compiles_to(narrow.quad)(_quad)
+    compiles_to(narrow.widened)(_widened)
+    compiles_to(narrow.write)(_write)
+    compiles_to(narrow.put)(_put)
 
 
 def _all(n: int) -> ir.Constant:
@@ -73,3 +76,44 @@ def _quad(_, a, b, c, d):
         return total
 
     return (INTS(a, b, c, d), emit) if a == b == c == d == INTS else None
+
+
+_FLOAT, _HALF = ir.FloatType(), ir.HalfType()
+
+
+def _floats_or_halves(x):
+    return flat(x, types.float32, types.uint16)
+
+
+def _widened(_, x, i):
+    def emit(e, x, i):
+        kind = ir.VectorType(_FLOAT if whole else _HALF, N)
+        v = e.builder.load(e.element(0, x, e.index(1, i), kind), align=4 if whole else 2)
+        return v if whole else e.builder.fpext(v, ir.VectorType(_FLOAT, N))
+
+    if not (_floats_or_halves(x) and integers(i)):
+        return None
+    whole = x.dtype == types.float32
+    return FLOATS(x, i), emit
+
+
+def _write(_, y, i, v):
+    def emit(e, y, i, v):
+        v = v if whole else e.builder.fptrunc(v, ir.VectorType(_HALF, N))
+        e.builder.store(v, e.element(0, y, e.index(1, i), v.type), align=4 if whole else 2)
+
+    if not (_floats_or_halves(y) and integers(i) and v == FLOATS):
+        return None
+    whole = y.dtype == types.float32
+    return types.void(y, i, v), emit
+
+
+def _put(_, y, i, s):
+    def emit(e, y, i, s):
+        s = s if whole else e.builder.fptrunc(s, _HALF)
+        e.builder.store(s, e.element(0, y, e.index(1, i), s.type), align=4 if whole else 2)
+
+    if not (_floats_or_halves(y) and integers(i)):
+        return None
+    whole = y.dtype == types.float32
+    return types.void(y, i, types.float32), emit

@@ -17,6 +17,7 @@ UNKNOWN = 1 << 40  # the size of an array that came as an address alone
 _KINDS = {
     places.float32: types.float32, places.float64: types.float64, places.int64: types.int64,
     places.int32: types.int32, places.uint8: types.uint8, places.boolean: types.boolean,
+    places.uint16: types.uint16,
 }  # fmt: skip
 
 

@@ -2,16 +2,17 @@
 
     pair(a, b) = bf16(a) | bf16(b) << 16        bf16: the upper half of a float32, rounded to even
 
-Lanes are those of `lanes`; `registers.outer` multiplies such words.
+Lanes are those of `lanes`; `registers.outer` multiplies such words. `widened` and `write` read and
+write lanes of arrays that may hold half as many bits, IEEE's float16 (NumPy's), kept as uint16.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from descent.kernel.lanes import COUNT
+from descent.kernel.lanes import COUNT, _inside
 
-__all__ = ["fill", "floats", "pair", "quad", "rounded"]
+__all__ = ["fill", "floats", "pair", "put", "quad", "rounded", "widened", "write"]
 
 Array = np.ndarray
 
@@ -40,6 +41,27 @@ def fill(n: int | np.int32) -> Array:
 def quad(a: Array, b: Array, c: Array, d: Array) -> Array:
     """The low bytes of four int32 lanes as one int32, a's lowest."""
     return a & 255 | (b & 255) << 8 | (c & 255) << 16 | d << 24
+
+
+def widened(x: Array, i: int) -> Array:
+    """x[i], …, x[i + 15] as float32 lanes; x: float32, or float16 as uint16."""
+    v = _inside(x, i, COUNT)
+    return (v if x.dtype == np.float32 else v.view(np.float16)).astype(np.float32)
+
+
+def write(y: Array, i: int, v: Array) -> None:
+    """y[i], …, y[i + 15] = float32 lanes v; y: float32, or float16 as uint16, to the nearest."""
+    _inside(y, i, COUNT)[:] = v if y.dtype == np.float32 else _half(v)
+
+
+def put(y: Array, i: int, s: np.float32) -> None:
+    """y[i] = s, a float32; y: float32, or float16 as uint16, to the nearest."""
+    _inside(y, i, 1)[:] = s if y.dtype == np.float32 else _half(np.float32(s))
+
+
+def _half(v: Array | np.float32) -> Array:
+    with np.errstate(over="ignore"):
+        return np.atleast_1d(v).astype(np.float16).view(np.uint16)
 
 
 def _bf16(v: Array) -> Array:

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "boolean", "float32", "float64", "floats", "int32", "int64", "invoke", "table_of", "uint8",
-    "words",
+    "boolean", "float32", "float64", "floats", "int32", "int64", "invoke", "table_of", "uint16",
+    "uint8", "words",
 ]  # fmt: skip
 
 
@@ -45,6 +45,11 @@ def int32(table: Any, slot: int) -> np.ndarray:
 
 def uint8(table: Any, slot: int) -> np.ndarray:
     """The uint8 array of this slot."""
+    return table[slot]
+
+
+def uint16(table: Any, slot: int) -> np.ndarray:
+    """The uint16 array of this slot."""
     return table[slot]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from descent.kernel import kernel, lanes, processor, registers
 
-__all__ = ["ADD", "BIAS", "PLAIN", "WIDTH", "pack", "panels_size", "product", "sweep"]
+__all__ = ["ADD", "BIAS", "BIAS_ADD", "PLAIN", "WIDTH", "pack", "panels_size", "product", "sweep"]
 
 # Rows of the tiles, and vectors of 16 columns: as many sums as there are registers for them.
 TALL, MIDDLE, LOW, VECTORS = {16: (14, 8, 4, 2), 8: (6, 4, 2, 1), 4: (2, 2, 1, 1)}[
@@ -28,7 +28,9 @@ WIDTH = lanes.COUNT * VECTORS
 DEPTH = 1024  # terms of a sum taken at a time: a panel of 128 kB
 BLOCK = 4 * WIDTH  # rows whose part of a (0.5 MB) stays in the second cache meanwhile
 
-PLAIN, BIAS, ADD = 0, 1, 2  # what becomes of a · b: y = a·b, y = a·b + bias, y += a·b
+# What becomes of a · b: y = a·b, y = a·b + bias, y += a·b, y += a·b + bias.
+PLAIN, BIAS, ADD, BIAS_ADD = 0, 1, 2, 3
+FEW = 8  # rows up to here are read where they lie: copying them would cost more than it saves
 
 
 def panels_size(k, n):
@@ -67,9 +69,9 @@ def tile(of, a, i, row, col, panels, j, k, y, at, y_row, skip, columns, mode, bi
     block = registers.zeros(of, y)
     for p in range(k):
         block = registers.outer(block, a, i + p * col, row, panels, j + p * WIDTH)
-    if mode == BIAS:
+    if mode == BIAS or mode == BIAS_ADD:
         block = registers.add_row(block, bias, bias_at, columns)
-    if mode == ADD:
+    if mode == ADD or mode == BIAS_ADD:
         block = registers.add(block, y, at, y_row, skip, columns)
     registers.write(block, y, at, y_row, skip, columns)
 
@@ -121,11 +123,11 @@ def product(
 ):
     """y[i·y_row + j] = Σ_p a[i·row + p·col] · b[p, j] for these rows and panels of b.
 
-    mode PLAIN as said, BIAS with bias[j] added, ADD added to what y holds. `bias` is read in mode
-    BIAS alone; any float32 array will do otherwise. Where a is read often and lies badly (long
-    rows, or columns), its block is first copied into panels of its own (`near`).
+    mode PLAIN as said, BIAS with bias[j] added, ADD added to what y holds, BIAS_ADD both. `bias` is
+    read in the modes that name it; any float32 array will do otherwise. Where a is read often and
+    lies badly (long rows, or columns), its block is first copied into panels of its own (`near`).
     """
-    copied = panels_to - panels_from >= 4 and (k > 512 or col != 1)
+    copied = rows_to - rows_from > FEW and panels_to - panels_from >= 4 and (k > 512 or col != 1)
     group = WIDTH if copied else BLOCK
     near = np.empty(min(DEPTH, k) * BLOCK if copied else 0, np.float32)
     for p in range(0, max(k, 1), DEPTH):

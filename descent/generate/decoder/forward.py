@@ -1,0 +1,129 @@
+"""The forward pass of a decoder-only transformer, as the list of works that every step runs.
+
+    x ← x + Attention(Norm(x));   x ← x + MLP(Norm(x))            every layer
+    logits = Norm(x) · headᵀ                                      of the wanted rows
+
+Read `write_down` from top to bottom: it is the GPT and the Llama family (`parts.py` says what
+differs). Rows are tokens, of any sequences and any positions; keys and values go to the blocks of
+the rows' sequences (`descent.ops.paged`). The embedding, a lookup, is done before (`stepping.py`).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from descent.generate.decoder.matrices import Matrix, packed
+from descent.generate.decoder.parts import Parts, Source
+from descent.generate.decoder.phases import Phases, Units
+from descent.ops.decoding import ACTIVATIONS, GATES, ROWS, WANTED, layer_norm, rms_norm
+from descent.ops.paged import BLOCK, attend, attend_halves, place, place_halves
+from descent.ops.paged import up as up_to_16
+
+__all__ = ["Buffers", "Weights", "write_down"]
+
+Array = np.ndarray
+EACH_ROW, EACH_WANTED = Units(0, 1, ROWS), Units(0, 1, WANTED)
+
+
+class Weights:
+    """All matrices of a model, packed at one width."""
+
+    def __init__(self, parts: Parts, source: Source, width: str) -> None:
+        self.gate_units = _gate_units(parts)
+        block = parts.hidden // self.gate_units if parts.gated else 0
+        self.layers = [
+            (
+                packed(source, layer.qkv, width),
+                packed(source, [layer.o], width),
+                packed(source, layer.up, width, interleaved=block),
+                packed(source, [layer.down], width),
+            )
+            for layer in parts.layers
+        ]
+        name = next(n for n in parts.head if f"{n}.weight" in source)
+        self.head: Matrix = packed(source, [name], width)
+
+    @property
+    def nbytes(self) -> int:
+        return self.head.nbytes + sum(m.nbytes for layer in self.layers for m in layer)
+
+
+def _gate_units(parts: Parts) -> int:
+    """Into how many pieces the hidden numbers are cut, gates and what they let through in turn."""
+    return parts.hidden // 32 if parts.hidden % 32 == 0 else 1
+
+
+class Buffers:
+    """Everything between the tokens and the logits, for up to `rows` rows."""
+
+    def __init__(self, parts: Parts, rows: int, blocks: int, halves: bool, threads: int) -> None:
+        p = parts
+        self.tall, self.wide = -(-p.d // 4) * 4, up_to_16(p.d)
+        self.head = BLOCK * (self.tall + self.wide)
+        self.layer = p.kv_heads * self.head
+        self.block = len(p.layers) * self.layer
+        dtype = np.uint16 if halves else np.float32
+        self.cache = np.zeros((blocks, self.block), dtype)
+        self.positions, self.sequence = np.zeros(rows, np.int32), np.zeros(rows, np.int32)
+        self.tables = np.zeros(1, np.int32)
+        self.all_rows, self.wanted = np.arange(rows, dtype=np.int32), np.zeros(rows, np.int32)
+
+        def numbers(n: int) -> Array:
+            return np.zeros((rows, n), np.float32)
+
+        self.x, self.h = numbers(p.width), numbers(p.width)
+        heads = p.heads + 2 * p.kv_heads
+        self.qkv = np.zeros(rows * heads * p.d + BLOCK, np.float32)  # q is read in whole fours
+        self.y, self.up = numbers(p.heads * p.d), numbers(p.hidden * (2 if p.gated else 1))
+        self.act, self.last = numbers(p.hidden), numbers(p.width)
+        self.cos, self.sin = p.angles(blocks * BLOCK)
+        # What one thread needs: scores of a whole sequence, and one head of y.
+        self.room = up_to_16(min(p.context, blocks * BLOCK)) + BLOCK + self.wide
+        self.rooms = np.zeros((threads, self.room), np.float32)
+        self.logits = np.zeros((0, p.vocab_size), np.float32)
+
+
+def write_down(
+    parts: Parts, source: Source, weights: Weights, b: Buffers, phases: Phases
+) -> tuple[list[int], int]:
+    """All works of a step, in order; the numbers of those that read tables, and of the head."""
+    p = parts
+    halves = b.cache.dtype == np.uint16
+    readers = []
+
+    def norm(name: str, x: Array, rows: Array, y: Array, units: Units) -> None:
+        weight = source.vector(f"{name}.weight", p.width)
+        bias = source.vector(f"{name}.bias", p.width)
+        given = [np.array([p.width]), x, y, weight, bias, np.array([p.norm_eps], np.float32), rows]
+        phases.add(layer_norm if p.norm == "layer" else rms_norm, units, given)
+
+    def attention(i: int) -> None:
+        shape = [p.heads, p.kv_heads, p.d, b.wide, b.tall, b.block, i * b.layer, p.window, b.room]
+        where = [np.array(shape, np.int64), b.positions, b.sequence, b.tables, b.qkv, b.cache]
+        work = place_halves if halves else place
+        readers.append(phases.add(work, EACH_ROW, [*where, b.cos, b.sin]))
+        scale = np.array([1 / math.sqrt(p.d)], np.float32)
+        work = attend_halves if halves else attend
+        each_head = Units(0, p.kv_heads, ROWS)
+        readers.append(phases.add(work, each_head, [*where, b.y, b.rooms, scale]))
+
+    def activation() -> None:
+        work = (GATES if p.gated else ACTIVATIONS)[p.activation]
+        shape = np.array([p.hidden // weights.gate_units, p.hidden])
+        phases.then(work, Units(weights.gate_units, common=common), [shape, b.up, b.act])
+
+    for i, (layer, (qkv, o, up, down)) in enumerate(zip(p.layers, weights.layers)):
+        norm(layer.attn_norm, b.x, b.all_rows, b.h, EACH_ROW)
+        qkv.multiply(phases, b.h, b.qkv, ROWS)
+        attention(i)
+        o.multiply(phases, b.y, b.x, ROWS, add=True)
+        norm(layer.mlp_norm, b.x, b.all_rows, b.h, EACH_ROW)
+        common = weights.gate_units
+        up.multiply(phases, b.h, b.up, ROWS, common=common)
+        activation()
+        down.multiply(phases, b.act, b.x, ROWS, add=True)
+    norm(p.last_norm, b.x, b.wanted, b.last, EACH_WANTED)
+    head = weights.head.multiply(phases, b.last, b.logits, WANTED)
+    return readers, head

@@ -1,0 +1,125 @@
+"""A forward pass as a list of works that threads share: written down once, run for every step.
+
+    phases.add(work, units)        begins a phase; threads wait for each other between phases
+    phases.then(work, units)       goes on in the same phase: slab s does its part of both in turn
+
+Units are `each · size + fixed`, size one of the step's (rows, say): before a step only the numbers
+of units are filled in. The works are kernels of (lo, hi, frame, me); see `descent.compiler.crew`,
+which runs them. `DESCENT_COMPILE=0` runs them as written, on one thread.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from descent.compiler import crew
+from descent.kernel import Kernel, compiling
+from descent.kernel.places import table_of
+from descent.threads import n_threads
+
+__all__ = ["Phases", "Units"]
+
+Array = np.ndarray
+
+
+class Units(NamedTuple):
+    """How many units a work has: each · sizes[size] + fixed. A slab's share of `common` units, a
+    divisor, is that of the phase's other works with the same `common` (0: of all units)."""
+
+    fixed: int = 0
+    each: int = 0
+    size: int = 0
+    common: int = 0
+
+
+class Phases:
+    """Works in phases over arrays that stay where they are. `sizes` is slot 0 of every frame."""
+
+    def __init__(self, sizes: int, threads: int | None = None) -> None:
+        self.sizes = np.zeros(sizes, np.int64)
+        self.threads = n_threads() if threads is None else threads
+        self._works: list[tuple[Kernel, Units, list[Array]]] = []
+        self._starts: list[int] = []
+        self._slabs: list[int] = []
+        self._epoch = 0
+
+    def add(self, work: Kernel, units: Units, arrays: Sequence[Array], slabs: int = 0) -> int:
+        """Begin a phase with this work; returns the work's number."""
+        self._starts.append(len(self._works))
+        self._slabs.append(slabs or 4 * self.threads)
+        return self.then(work, units, arrays)
+
+    def then(self, work: Kernel, units: Units, arrays: Sequence[Array]) -> int:
+        """A further work of the phase just begun."""
+        self._works.append((work, units, [self.sizes, *(a.reshape(-1) for a in arrays)]))
+        return len(self._works) - 1
+
+    def replace(self, work: int, slot: int, array: Array) -> None:
+        """Let a work find another array in a slot of its frame (from 1: 0 is the sizes)."""
+        self._works[work][2][slot] = array.reshape(-1)
+        self._bind()
+
+    def close(self) -> None:
+        """Compile (or load) the works and lay out what running them needs."""
+        kernels = list({id(k): k for k, _, _ in self._works}.values())
+        number = {id(k): i for i, k in enumerate(kernels)}
+        if compiling():
+            self._functions = np.array([_address(k) for k in kernels], np.int64)
+        else:
+            self._functions = [k.py for k in kernels]
+        count, ends = len(self._starts), [*self._starts[1:], len(self._works)]
+        self._program = np.zeros((len(self._works), 4), np.int64)
+        self._program[:, 0] = [number[id(k)] for k, _, _ in self._works]
+        self._program[:, 2] = [u.common for _, u, _ in self._works]
+        units = np.array([u for _, u, _ in self._works], np.int64)
+        self._fixed, self._each, self._size = units[:, 0], units[:, 1], units[:, 2]
+        self._phases = np.zeros((count, 3), np.int64)
+        self._phases[:, 0], self._phases[:, 1] = self._starts, ends
+        self._most = np.array(self._slabs, np.int64)
+        self._sync = np.zeros(2 * count + 1 + self.threads, np.int64)
+        self._bind()
+
+    def _bind(self) -> None:
+        frames = [arrays for _, _, arrays in self._works]
+        starts = np.cumsum([0, *(len(f) for f in frames)])[:-1]
+        self._program[:, 3] = starts
+        if compiling():
+            self._table = table_of([a for f in frames for a in f])
+        else:
+            self._table = dict(zip(starts.tolist(), frames))
+
+    def run(self, alone: bool = False) -> None:
+        """All phases with the units that `sizes` give; `alone`: on this thread only."""
+        np.multiply(self._each, self.sizes[self._size], out=self._program[:, 1])
+        self._program[:, 1] += self._fixed
+        if alone or self.threads < 2 or not compiling():
+            run = crew.run_alone.compiled if compiling() else crew.run_alone.py
+            run(self._program, self._functions, self._table)
+            return
+        first, common = self._program[self._starts, 1], self._program[self._starts, 2]
+        shares = np.where(common > 0, common, first)
+        np.minimum(self._most, shares, out=self._phases[:, 2])
+        self._epoch += 1
+        step = (self._epoch, self._program, self._phases, self._functions, self._table, self._sync)
+        crew.open_phases(self._sync, self._phases, self._epoch)
+        awake, helpers = 2 * len(self._phases), _helpers(self.threads - 1, os.getpid())
+        for me in range(1, self.threads):
+            if not self._sync[awake + me]:
+                helpers.start(me, crew.help_out, (me, *step))
+        crew.run(0, *step)
+
+
+@functools.cache
+def _address(work: Kernel) -> int:
+    return work.address(*["int64"] * 4)
+
+
+@functools.cache
+def _helpers(count: int, pid: int) -> crew.Helpers:
+    """The threads beside the caller's, of this process."""
+    return crew.Helpers(count)
