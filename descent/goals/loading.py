@@ -11,6 +11,7 @@ from descent.generate import Completer
 from descent.generate.sessions import ModelLanguage
 from descent.goals.folder import RunError, RunFolder
 from descent.models.building import build
+from descent.nn import init
 from descent.train.checkpoint import CheckpointError, load_weights
 
 __all__ = ["as_completer", "load_completer", "load_model"]
@@ -25,7 +26,8 @@ def load_model(run: RunFolder) -> tuple[Any, Any]:
     run.need("tokenizer.json", "model.safetensors")
     try:
         tokenizer = load_tokenizer(run.tokenizer)
-        model = build(run.config["model"]["type"], run.config["model"]["config"])
+        with init.without_values():
+            model = build(run.config["model"]["type"], run.config["model"]["config"])
         load_weights(run.weights, model)
     except (DataError, CheckpointError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"the run folder {run.path} can't be loaded: {error}") from None

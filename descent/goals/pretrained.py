@@ -54,15 +54,13 @@ def open_base(source: str | Path) -> Base:
     Raises:
         RunError: nothing there, no tokenizer, or not a text model.
     """
-    path = Path(source)
-    if _is_run(path):
-        return _from_run(path)
+    from descent.hub import find, load
+
     try:
-        from descent.hub import load
-    except ImportError as error:
-        raise RunError(f"{source} is not a run folder ({error})") from None
-    try:
-        bundle = load(str(source))
+        path = find(source)
+        if _is_run(path):
+            return _from_run(path)
+        bundle = load(path)
         model = bundle.build()
     except (DataError, OSError) as error:
         raise RunError(f"{source} can't be taken up: {error}") from None
