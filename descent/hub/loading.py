@@ -58,7 +58,7 @@ def _file(path: Path) -> Bundle:
     file = MappedFile(path)
     head = file.bytes(0, min(16, file.size), "the first bytes")
     if head[:4] == b"GGUF":
-        from descent.hub.formats.gguf import read_gguf
+        from descent.hub.formats.gguf_models import read_gguf
 
         return read_gguf(file)
     if head[8:9] == b"{" or path.suffix == ".safetensors":

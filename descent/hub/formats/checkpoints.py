@@ -2,9 +2,9 @@
 
     {"model": state dict, "model_args": sizes, "optimizer": …, "iter_num": …, "config": …}
 
-A compiled model's names begin with `_orig_mod.`; masks and rotary tables are passed over. llama2.c's
-q and k are interleaved (see `rotation`). References: github.com/karpathy/nanoGPT, `train.py`;
-github.com/karpathy/llama2.c, `train.py`.
+A compiled model's names begin with `_orig_mod.`; masks and rotary tables are passed over. The rows
+of llama2.c's q and k are interleaved (see `rotation`). References: github.com/karpathy/nanoGPT,
+`train.py`; github.com/karpathy/llama2.c, `train.py`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ sets; a class or function it names is looked up in a table of harmless stand-ins
 and anything outside that table is an error that names it. No import, no call of foreign code.
 Reference: Python's `pickletools`, "Opcodes"; protocols 0 to 5. Left out: persistent text ids,
 extension registries, out-of-band buffers, objects with state (except the `_metadata` of a state
-dict, which is dropped). Keys of dicts must be plain values: nested tuples can take for ever to hash.
+dict, which is dropped). Keys of dicts must be plain values: nested tuples can take for ever to
+hash.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def interpret(
     except PickleError:
         raise
     except (IndexError, KeyError, TypeError, ValueError, struct.error, AttributeError) as error:
-        why = {IndexError: "takes more from the stack than is there"}.get(type(error), repr(error))
+        empty = isinstance(error, IndexError)
+        why = "takes more from the stack than is there" if empty else f"fails: {error}"
         raise PickleError(f"an operation {why}"[:200], machine.here) from None
     except (RecursionError, OverflowError) as error:
         raise PickleError(f"an operation fails: {error}", machine.here) from None
@@ -265,7 +267,8 @@ _STEPS: dict[int, Callable[[_Machine], Any]] = {
     0x49: _text_number, 0x46: _text_float, 0x4C: _text_long,
     0x8A: lambda m: _long(m, 1), 0x8B: lambda m: _long(m, 4),
     0x56: lambda m: m.stack.append(m.line()),  # UNICODE
-    0x85: lambda m: _tuple_of(m, 1), 0x86: lambda m: _tuple_of(m, 2), 0x87: lambda m: _tuple_of(m, 3),
+    0x85: lambda m: _tuple_of(m, 1), 0x86: lambda m: _tuple_of(m, 2),
+    0x87: lambda m: _tuple_of(m, 3),
     0x74: lambda m: _marked(m, tuple), 0x6C: lambda m: _marked(m, list),
     0x64: lambda m: _marked(m, lambda items: _pairs(m, items)),
     0x73: lambda m: _set_items(m, _last_two(m)), 0x75: lambda m: _set_items(m, m.since_mark()),
