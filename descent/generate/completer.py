@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
 
+from descent.generate.engine import Engine
+from descent.generate.lexicon import Lexicon
 from descent.generate.protocols import LanguageModel, Tokenizer
 from descent.generate.sampling import Sampling
-from descent.generate.stream import Step, complete
+from descent.generate.stream import Step, continued
+from descent.generate.streams import Streams
 
 __all__ = ["Completer", "Prompt", "PromptError"]
 
@@ -69,6 +73,9 @@ class Completer:
     embed: Callable[[Sequence[int]], np.ndarray] | None = None
 
     def __post_init__(self) -> None:
+        self._lock = Lock()
+        self._lexicon: Lexicon | None = None
+        self._engine: tuple[Engine | None] | None = None
         size = self.model.vocab_size
         for id in [*self.eos_ids, *([] if self.bos_id is None else [self.bos_id])]:
             if not 0 <= id < size:
@@ -157,21 +164,70 @@ class Completer:
             )
         return prompt
 
+    @property
+    def lexicon(self) -> Lexicon:
+        """The tokenizer as generation uses it, with compiled constraints, made once."""
+        with self._lock:
+            if self._lexicon is None:
+                size = self.model.vocab_size
+                self._lexicon = Lexicon(self.tokenizer, size, self.eos_ids, self.special)
+            return self._lexicon
+
+    @property
+    def engine(self) -> Engine | None:
+        """What batches the requests of a model that has a `decoder`; None: one at a time."""
+        lexicon = self.lexicon
+        with self._lock:
+            if self._engine is None:
+                decoder = getattr(self.model, "decoder", None)
+                self._engine = (Engine(decoder, lexicon) if decoder is not None else None,)
+            return self._engine[0]
+
+    def check(self, sampling: Sampling) -> None:
+        """Refuse settings that this model cannot keep to, before a request stands in line.
+
+        Raises:
+            PromptError: a constraint that cannot be kept, or beams where there is no engine.
+        """
+        try:
+            self.lexicon.guide(sampling)
+        except ValueError as error:
+            raise PromptError(str(error), param=sampling.constraint or "sampling") from error
+        if sampling.beams > 1 and self.engine is None:
+            raise PromptError(f"{self.name} has no beam search; set beams to 1", param="beams")
+
     def stream(
         self, prompt: Prompt, sampling: Sampling, *, echo: bool = False, choice: int = 0
     ) -> Iterator[Step]:
         """The steps of one completion; see `descent.generate.stream.complete`."""
-        return complete(
-            self.model,
-            self.tokenizer,
-            prompt.ids,
-            sampling,
-            eos_ids=frozenset(self.eos_ids),
-            special=self.special,
-            hidden=prompt.hidden,
-            echo=echo,
-            choice=choice,
-        )
+        more: dict[str, Any] = {"hidden": prompt.hidden, "echo": echo, "choice": choice}
+        if self.engine is not None:
+            return self.engine.submit(prompt.ids, self._placed(sampling), **more)
+        return continued(self.model, self.lexicon, prompt.ids, sampling, **more)
+
+    def _placed(self, sampling: Sampling) -> Sampling:
+        """With an overflow: `fit` has been asked whether the prompt may slide."""
+        return sampling if sampling.overflow else replace(sampling, overflow="slide")
+
+    def streams(
+        self, prompts: Sequence[Prompt], sampling: Sampling, *, n: int = 1, echo: bool = False
+    ) -> Streams:
+        """`n` completions of each prompt as `(index, Step)`: computed together by an engine, else
+        one after another. Index: prompt 0's completions, then prompt 1's …"""
+        choices = [(prompt, choice) for prompt in prompts for choice in range(n)]
+
+        def start() -> list[Iterator[Step]]:
+            engine = self.engine
+            if engine is None:
+                return [self.stream(p, sampling, echo=echo, choice=c) for p, c in choices]
+            settings = replace(self._placed(sampling), n=n, best_of=None)
+            handles: list[Iterator[Step]] = []
+            for prompt in prompts:
+                more = {"hidden": prompt.hidden, "echo": echo}
+                handles += engine.submit_all(prompt.ids, settings, **more)
+            return handles
+
+        return Streams(start)
 
     def complete_text(self, prompt: str = "", **settings: Any) -> str:
         """The continuation of `prompt` as text; `settings` are fields of `Sampling`."""

@@ -115,4 +115,4 @@ class Lexicon:
         Raises:
             ConstraintError: a pattern or schema that cannot be kept to, saying where and why.
         """
-        return self.guides.start(sampling) if sampling.constrained else None
+        return self.guides.start(sampling) if sampling.constraint else None

@@ -132,16 +132,19 @@ class Sampling:
             )
         if self.beams > 1 and self.n > self.beams:
             raise ValueError(f"n is {self.n}; a search of {self.beams} beams finds at most as many")
-        asked = [name for name in _CONSTRAINTS if getattr(self, name) not in (None, False, ())]
+        asked = [name for name in _CONSTRAINTS if self._set(name)]
         if len(asked) > 1:
             raise ValueError(f"{' and '.join(asked)} are set; a text can keep to only one of them")
         if asked and self.beams > 1:
             raise ValueError(f"{asked[0]} cannot be combined with beams; set beams to 1")
 
     @property
-    def constrained(self) -> bool:
-        """Whether `regex`, `json_schema`, `json_object` or `choice` is set."""
-        return any(getattr(self, name) not in (None, False, ()) for name in _CONSTRAINTS)
+    def constraint(self) -> str | None:
+        """Which of `regex`, `json_schema`, `json_object` and `choice` is set."""
+        return next((name for name in _CONSTRAINTS if self._set(name)), None)
+
+    def _set(self, name: str) -> bool:
+        return getattr(self, name) not in (None, False, ())
 
 
 def _within(name: str, value: float, least: float, most: float) -> None:

@@ -8,21 +8,54 @@ again into a fresh cache, so the cost per token stays bounded.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from descent import from_numpy, no_grad
 
+if TYPE_CHECKING:
+    from descent.generate.decoder import Decoder, Width
+
 __all__ = ["CachedSession", "ModelLanguage", "WindowSession"]
 
 
 class ModelLanguage:
-    """A `LanguageModel` (see protocols) around an nn model in eval mode."""
+    """A `LanguageModel` (see protocols) around an nn model in eval mode.
 
-    def __init__(self, model: Any, vocab_size: int) -> None:
+    Args:
+        width, cache_tokens: of the `decoder`, see `Decoder.of`.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        vocab_size: int,
+        *,
+        width: Width = "float32",
+        cache_tokens: int | None = None,
+    ) -> None:
         self.model = model
         self.vocab_size = vocab_size
+        self._width: Width = width
+        self._cache_tokens = cache_tokens
+
+    @cached_property
+    def decoder(self) -> Decoder | None:
+        """The weights as they are now, packed for an engine; None for a kind that has no decoder.
+
+        What is learned later does not reach it.
+        """
+        from descent.generate.decoder import Decoder
+
+        try:
+            decoder = Decoder.of(self.model, width=self._width, cache_tokens=self._cache_tokens)
+        except ValueError:
+            if self._width != "float32":
+                raise
+            return None
+        return decoder if decoder.vocab_size == self.vocab_size else None
 
     @property
     def context(self) -> int | None:

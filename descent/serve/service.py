@@ -7,12 +7,13 @@ Knows no HTTP beyond the status of an `ApiError`.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from descent.generate.completer import Completer, Prompt
 from descent.generate.sampling import Sampling
-from descent.generate.stream import Step
+from descent.generate.streams import Streams
 from descent.serve.errors import ApiError
 from descent.serve.metrics import Metrics
 from descent.serve.worker import Job, QueueFull, Worker
@@ -43,15 +44,9 @@ class Plan:
     best_of: int
     echo: bool
 
-    def steps(self) -> Generator[tuple[int, Step], None, None]:
-        """All choices one after another: prompt 0's `best_of`, then prompt 1's …"""
-        for which, prompt in enumerate(self.prompts):
-            for choice in range(self.best_of):
-                index = which * self.best_of + choice
-                for step in self.completer.stream(
-                    prompt, self.sampling, echo=self.echo, choice=choice
-                ):
-                    yield index, step
+    def steps(self) -> Streams:
+        """`(index, Step)` of all choices: prompt 0's `best_of`, then prompt 1's …"""
+        return self.completer.streams(self.prompts, self.sampling, n=self.best_of, echo=self.echo)
 
     @property
     def prompt_tokens(self) -> int:

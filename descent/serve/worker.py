@@ -1,9 +1,10 @@
 """One thread per model, taking turns: a token of each running request at a time.
 
-A request is an iterator; a turn is one `next()`. So no request waits for another's last token, a
-cancelled one ends within a token, and the event loop never computes. The queue is bounded: what
-does not fit is refused at once, rather than answered late. Left out: computing several sequences
-in one batched call.
+A request is an iterator; a turn is one `next()`, and what is ready after it. So no request waits
+for another's last token, a cancelled one ends within a token, and the event loop never computes.
+Where the model has an engine, the first `next()` of a round computes a token of every request, and
+the others find theirs ready. The queue is bounded: what does not fit is refused at once, rather
+than answered late.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator
 
 from descent.generate.stream import Step
+from descent.generate.streams import Streams
 from descent.serve.metrics import Metrics
 
 __all__ = ["Job", "QueueFull", "Worker"]
@@ -31,7 +33,7 @@ class QueueFull(Exception):
 class Job:
     """One request: `(choice index, Step)` pairs made by the worker, read by the event loop."""
 
-    def __init__(self, steps: Generator[tuple[int, Step], None, None], *, timeout_s: float) -> None:
+    def __init__(self, steps: Streams, *, timeout_s: float) -> None:
         self.steps = steps
         self.timeout_s = timeout_s
         self.cancelled = False
@@ -143,16 +145,17 @@ class Worker:
             self._metrics.finished.labels(self.name, "abort").inc()
             return False
         try:
-            index, step = next(job.steps)
+            while True:
+                index, step = next(job.steps)
+                self._observe(job, step)
+                job.put((index, step))
+                if not job.steps.ready:
+                    return True
         except StopIteration:
             job.put(None)
         except Exception as error:  # a model's failure belongs to its request, not to the thread
             job.put(error)
             self._metrics.finished.labels(self.name, "error").inc()
-        else:
-            self._observe(job, step)
-            job.put((index, step))
-            return True
         now = time.perf_counter()
         self._mean_s += 0.2 * (now - job.submitted - self._mean_s)
         return False
