@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator, Sequence
 from descent.data.errors import DataError
 from descent.data.tokenizers.added import AddedToken, Finder
 from descent.data.tokenizers.base import AllowedSpecial, Tokenizer, well_formed
-from descent.data.tokenizers.borders import border_pattern
 from descent.data.tokenizers.byte_alphabet import to_alphabet
 from descent.data.tokenizers.detokenizing import Detokenizing
 from descent.data.tokenizers.framing import frame, named_token
@@ -67,8 +66,8 @@ class PipelineTokenizer(Tokenizer):
             (rewritten(token.content), token) for token in added if token.normalized
         )
         self._borders = None
-        if not self._split.stages and not self._split.byte_level and not self._bpe.ignore_merges:
-            self._borders = border_pattern(self._bpe.ids, unknown=self._bpe.byte_ids[0] is None)
+        if not self._split.stages and not self._split.byte_level:
+            self._borders = self._bpe.borders()
 
     def _frame(self, post_processor: dict | None) -> None:
         self.bos_id = named_token(self, self.config.get("bos_token"))

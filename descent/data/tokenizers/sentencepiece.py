@@ -42,7 +42,8 @@ class _Joins(dict):
         super().__init__()
         self.pieces, self.ids = pieces, ids
         scores = sorted({pieces[token].score for token in ids.values()}, reverse=True)
-        self.rank = {score: rank for rank, score in enumerate(scores)}
+        self.rank = {score: rank for rank, score in enumerate(scores, start=1)}
+        self.tied = len(scores) < len(ids)  # single characters, which nothing makes, have own ones
 
     def __missing__(self, pair: tuple[int, int]) -> int | None:
         new = self.ids.get(self.pieces[pair[0]].text + self.pieces[pair[1]].text)
@@ -76,7 +77,7 @@ class SentencePieceBPE(Tokenizer):
         self.pieces = [Piece(*piece) for piece in pieces]
         self.add_dummy_prefix = add_dummy_prefix
         self.remove_extra_whitespaces = remove_extra_whitespaces
-        self.drop_spaces = int(add_dummy_prefix)
+        self.drop_spaces = 1 << 20 if remove_extra_whitespaces else int(add_dummy_prefix)
         self.chat_template = chat_template
         self.add_bos = add_bos
         self.bos_id, self.eos_id = self._checked_id(bos_id), self._checked_id(eos_id)
@@ -121,7 +122,10 @@ class SentencePieceBPE(Tokenizer):
         self._joins = _Joins(self.pieces, ids)
         longest_first = sorted(filter(None, user), key=len, reverse=True)
         self._user_pattern = re.compile("|".join(map(re.escape, longest_first))) if user else None
-        self._borders = border_pattern(ids, unknown=not self.byte_fallback)
+        made = [text for text in ids if len(text) > 1]
+        self._borders = None
+        if self.byte_fallback or _SPACE in ids:
+            self._borders = border_pattern(made, unknown=not self.byte_fallback)
 
     def normalised(self, text: str) -> str:
         """`text` as the model sees it: spaces as ▁, one in front."""
@@ -130,7 +134,8 @@ class SentencePieceBPE(Tokenizer):
             text = re.sub("  +", " ", text.strip(" "))
         if text and self.add_dummy_prefix:
             text = " " + text
-        return text.replace(" ", _SPACE)
+        text = text.replace(" ", _SPACE)
+        return text.rstrip(_SPACE) if self.remove_extra_whitespaces else text
 
     def encode_ordinary(self, text: str) -> list[int]:
         return self._encode(text, ())
@@ -180,15 +185,18 @@ class SentencePieceBPE(Tokenizer):
             if (token := self._ids.get(char)) is not None:
                 known.append(token)
                 continue
-            ids += merge_ranked(known, self._joins.__getitem__)
+            ids += self._merged(known)
             known = []
             self._append_unknown(char, ids)
-        ids += merge_ranked(known, self._joins.__getitem__)
+        ids += self._merged(known)
         if len(word) <= _CACHED_LENGTH:
             if len(self._cache) >= _CACHED_WORDS:
                 self._cache.clear()
             self._cache[word] = ids
         return ids
+
+    def _merged(self, symbols: list[int]) -> list[int]:
+        return merge_ranked(symbols, self._joins.__getitem__, tied=self._joins.tied)
 
     def _append_unknown(self, char: str, ids: list[int]) -> None:
         if self.byte_fallback:

@@ -6,9 +6,11 @@ are applied, lowest rank first. A character the vocabulary lacks becomes its byt
 Left out: dropout, word-piece prefixes and suffixes.
 """
 
+import re
 from collections.abc import Iterable
 
 from descent.data.errors import DataError
+from descent.data.tokenizers.borders import border_pattern
 from descent.data.tokenizers.bpe_encoding import ID_BITS, merge_ranked
 
 __all__ = ["WordBPE", "byte_token"]
@@ -45,7 +47,7 @@ class WordBPE:
         self.pairs: dict[tuple[int, int], int] = {}
         for rank, (a, b) in enumerate(merges):
             try:
-                self.pairs[ids[a], ids[b]] = rank << ID_BITS | ids[a + b]
+                self.pairs[ids[a], ids[b]] = rank + 1 << ID_BITS | ids[a + b]
             except KeyError as error:
                 raise DataError(
                     f"merge {rank}, ({a!r}, {b!r}): {error.args[0]!r} is not in the vocabulary"
@@ -57,6 +59,18 @@ class WordBPE:
         self.ignore_merges = ignore_merges
         found = [ids.get(byte_token(byte)) for byte in range(256)]
         self.byte_ids = found if byte_fallback else [None] * 256
+
+    def borders(self) -> re.Pattern | None:
+        """Where a text may be cut into words without changing its ids (see `borders`)."""
+        symbols = {id for id in (self.unk_id, *self.byte_ids) if id is not None}
+        if self.ignore_merges or any(a in symbols or b in symbols for a, b in self.pairs):
+            return None  # there, tokens are not what stands in the text
+        unknown = None in self.byte_ids
+        if unknown and "▁" not in self.ids:
+            return None
+        made = {made & (1 << ID_BITS) - 1 for made in self.pairs.values()}
+        names = [name for name, token in self.ids.items() if token in made]
+        return border_pattern(names, unknown=unknown)
 
     def __call__(self, word: str) -> list[int]:
         """The ids of `word`."""
