@@ -6,6 +6,7 @@ Routes: POST /v1/completions · GET /v1/models[/{id}] · /healthz (alive) · /re
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -20,7 +21,7 @@ from starlette.routing import BaseRoute
 
 from descent import __version__
 from descent.generate.completer import Completer
-from descent.serve.completions import router
+from descent.serve import chat, completions, embeddings, infill, tokens
 from descent.serve.errors import ApiError, from_status, from_validation
 from descent.serve.middleware import Surroundings
 from descent.serve.replies import model_card
@@ -61,7 +62,9 @@ def make_app(
         redoc_url=None,
     )
     app.state.service = service
-    app.include_router(router)
+    app.state.embedding_turn = asyncio.Semaphore(1)
+    for part in (completions, chat, embeddings, tokens, infill):
+        app.include_router(part.router)
     _add_models(app, service)
     _add_health(app, service)
     app.router.routes.extend(extra_routes)

@@ -12,12 +12,13 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from descent.serve.settings import MAX_CHOICES, GenerationRequest
 
-__all__ = ["CompletionRequest"]
+__all__ = ["CompletionRequest", "Texts", "prompt_of", "prompts_of"]
 
 MAX_PROMPTS = 1024
+Texts = str | list[str] | list[int] | list[list[int]]
 
 
-def _prompt(value: Any) -> Any:
+def prompt_of(value: Any, name: str = "prompt") -> Any:
     """One clear sentence instead of one error per member of the union."""
     if value is None:
         return ""
@@ -27,11 +28,16 @@ def _prompt(value: Any) -> Any:
         all(isinstance(item, str) for item in value) or all(map(_ids, value))
     ):
         if len(value) > MAX_PROMPTS:
-            raise ValueError(f"a request may hold at most {MAX_PROMPTS} prompts, not {len(value)}")
+            raise ValueError(f"a request may hold at most {MAX_PROMPTS} texts, not {len(value)}")
         return value
     raise ValueError(
-        "prompt must be a string, a list of strings, a list of token ids, or a list of such lists"
+        f"{name} must be a string, a list of strings, a list of token ids, or a list of such lists"
     )
+
+
+def prompts_of(prompt: Any) -> list[str] | list[list[int]]:
+    """The prompts as a list, whichever of the four forms was sent."""
+    return [prompt] if isinstance(prompt, str) or _ids(prompt) else prompt
 
 
 def _ids(value: Any) -> bool:
@@ -48,7 +54,9 @@ class CompletionRequest(GenerationRequest):
     `suffix`: what stands after the completion, for models that fill in the middle.
     """
 
-    prompt: Annotated[str | list[str] | list[int] | list[list[int]], BeforeValidator(_prompt)] = ""
+    prompt: Annotated[str | list[str] | list[int] | list[list[int]], BeforeValidator(prompt_of)] = (
+        ""
+    )
     suffix: str | None = None
     best_of: int | None = Field(default=None, ge=1, le=MAX_CHOICES)
     logprobs: int | None = Field(default=None, ge=0, le=20)
@@ -76,9 +84,4 @@ class CompletionRequest(GenerationRequest):
     @property
     def prompts(self) -> list[str] | list[list[int]]:
         """The prompts as a list, whichever of the four forms was sent."""
-        prompt = self.prompt
-        if isinstance(prompt, str):
-            return [prompt]
-        if prompt and isinstance(prompt[0], int):
-            return [prompt]  # type: ignore[list-item]
-        return prompt  # type: ignore[return-value]
+        return prompts_of(self.prompt)

@@ -19,8 +19,17 @@ from descent.serve.contract import CompletionRequest
 from descent.serve.errors import ApiError
 from descent.serve.service import Plan, Service
 from descent.serve.settings import GenerationRequest
+from descent.serve.structured import constraint_field
 
-__all__ = ["fitted", "infill_prompt", "note_unknown", "plan_completion", "plan_of", "settings_of"]
+__all__ = [
+    "encoded",
+    "infill_ends",
+    "infill_prompt",
+    "note_unknown",
+    "plan_completion",
+    "plan_of",
+    "settings_of",
+]
 
 log = logging.getLogger("descent.serve")
 
@@ -42,18 +51,15 @@ def plan_completion(service: Service, request: CompletionRequest) -> Plan:
     if best_of > (request.n or 1) and request.logprobs is None:
         more["logprobs"] = 0  # needed to tell which is best
     if request.suffix:
-        more |= _infill_ends(completer, request)
+        more |= infill_ends(completer, request)
     sampling = settings_of(service, completer, request, **more)
     begin = request.add_special_tokens is not False
-    try:
-        prompts = [
-            infill_prompt(completer, prompt, request.suffix)
-            if request.suffix
-            else completer.encode(prompt, begin=begin, special=True)
-            for prompt in request.prompts
-        ]
-    except PromptError as error:
-        raise ApiError(400, str(error), param=error.param, code=error.code) from error
+    prompts = [
+        infill_prompt(completer, prompt, request.suffix)
+        if request.suffix
+        else encoded(completer, prompt, begin=begin)
+        for prompt in request.prompts
+    ]
     return plan_of(
         service, completer, request, prompts, sampling, best_of=best_of, echo=bool(request.echo)
     )
@@ -77,19 +83,30 @@ def plan_of(
             f"{service.limits.max_choices} of one request.",
             param="n" if best_of > 1 else "prompt",
         )
-    fit = [
-        fitted(completer, prompt, sampling.max_tokens, request.truncate_prompt_tokens)
-        for prompt in prompts
-    ]
+    keep = request.truncate_prompt_tokens
+    try:
+        fit = [completer.fit(prompt, sampling.max_tokens, keep) for prompt in prompts]
+    except PromptError as error:
+        raise _refused(error) from error
     return Plan(completer, fit, sampling, request.n or 1, best_of, echo)
 
 
-def fitted(completer: Completer, prompt: Prompt, max_tokens: int, keep: int | None) -> Prompt:
-    """`Completer.fit`, its refusal as an `ApiError`."""
+def encoded(
+    completer: Completer,
+    prompt: str | Sequence[int],
+    *,
+    begin: bool = True,
+    param: str | None = None,
+) -> Prompt:
+    """`Completer.encode`, its refusal as an `ApiError` (about the field `param`)."""
     try:
-        return completer.fit(prompt, max_tokens, keep)
+        return completer.encode(prompt, begin=begin, special=True)
     except PromptError as error:
-        raise ApiError(400, str(error), param=error.param, code=error.code) from error
+        raise _refused(error, param) from error
+
+
+def _refused(error: PromptError, param: str | None = None) -> ApiError:
+    return ApiError(400, str(error), param=param or error.param, code=error.code)
 
 
 def settings_of(
@@ -111,11 +128,17 @@ def settings_of(
                     400, f"{field} names token {id}; the vocabulary is 0…{size - 1}.", param=field
                 )
     try:
-        return request.sampling(completer.defaults, **more)
+        sampling = request.sampling(completer.defaults, **more)
     except ValueError as error:
         words = str(error).split()
         param = words[0] if words and words[0] in type(request).model_fields else None
         raise ApiError(400, f"{error}.", param=param) from error
+    try:
+        completer.check(sampling)
+    except PromptError as error:
+        param = constraint_field(request) if sampling.constraint else None
+        raise _refused(error, param) from error
+    return sampling
 
 
 def infill_prompt(completer: Completer, prefix: str | Sequence[int], suffix: str) -> Prompt:
@@ -135,7 +158,8 @@ def infill_prompt(completer: Completer, prefix: str | Sequence[int], suffix: str
     return Prompt(begin + ids, len(begin))
 
 
-def _infill_ends(completer: Completer, request: GenerationRequest) -> dict[str, Any]:
+def infill_ends(completer: Completer, request: GenerationRequest) -> dict[str, Any]:
+    """The setting that ends a middle: at any token that begins something else."""
     known = getattr(completer.tokenizer, "special_tokens", None) or {}
     ends = {known[name] for name in _INFILL_ENDS if name in known}
     ends |= set(infill_tokens(completer.tokenizer) or ())

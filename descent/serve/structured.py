@@ -14,7 +14,10 @@ from typing import Any, Protocol
 
 from descent.serve.errors import ApiError
 
-__all__ = ["constraint"]
+__all__ = ["constraint", "constraint_field"]
+
+
+_FIELDS = ("response_format", "structured_outputs", "guided_json", "guided_regex", "guided_choice")
 
 
 class _Request(Protocol):
@@ -43,6 +46,18 @@ def constraint(request: _Request) -> dict[str, Any]:
         raise ApiError(400, f"{names} are both given; a text can keep to only one of them.",
                        param=list(found)[1])  # fmt: skip
     return next(iter(found.values()), {})
+
+
+def constraint_field(request: _Request) -> str | None:
+    """The field of the request that holds its constraint."""
+    names = (
+        "response_format",
+        "structured_outputs",
+        "guided_json",
+        "guided_regex",
+        "guided_choice",
+    )
+    return next((name for name in names if getattr(request, name)), None)
 
 
 def _response_format(value: dict[str, Any] | None) -> dict[str, Any]:
