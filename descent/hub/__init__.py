@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Bundle", "find", "load", "pull", "save"]
 
-_PLACES = {"Bundle": "bundle", "load": "loading", "save": "saving", "find": "finding", "pull": "pulling"}
+_PLACES = {
+    "Bundle": "bundle", "load": "loading", "save": "saving", "find": "finding", "pull": "pulling",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

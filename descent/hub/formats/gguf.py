@@ -44,7 +44,7 @@ class _Cursor:
 
     def __init__(self, file: MappedFile) -> None:
         self.file, self.at = file, 0
-        self.data = memoryview(file.numbers)
+        self.data: Any = memoryview(file.numbers)  # type: ignore[arg-type]
 
     def scalar(self, layout: str, what: str) -> Any:
         size = struct.calcsize(layout)

@@ -1,6 +1,6 @@
 """GGUF's names and settings of GPT-2 and the Llama family, and ours.
 
-    blk.0.attn_q.weight    layers.0.attn.q_proj.weight; for "llama" its rows interleaved (`rotation`)
+    blk.0.attn_q.weight    layers.0.attn.q_proj.weight; for "llama" with its rows interleaved
     llama.rope.freq_base   rope_base
 
 Reference: github.com/ggml-org/llama.cpp, gguf-py/gguf/constants.py. Llama 3's rotary scaling is in

@@ -14,7 +14,11 @@ from descent.data.tokenizers.byte_alphabet import to_alphabet
 from descent.data.tokenizers.hub_files import byte_level_spec
 from descent.data.tokenizers.pipeline import PipelineTokenizer
 from descent.data.tokenizers.sentencepiece import (
-    CONTROL, NORMAL, UNKNOWN, USER_DEFINED, SentencePieceBPE,
+    CONTROL,
+    NORMAL,
+    UNKNOWN,
+    USER_DEFINED,
+    SentencePieceBPE,
 )  # fmt: skip
 
 __all__ = ["hub_tokenizer"]
