@@ -3,9 +3,11 @@
     warm-up:  peak · (t + 1) / (warmup + 1)                                    for t < warmup
     cosine:   floor + (peak − floor) · (1 + cos π s) / 2,  s = (t − warmup) / (total − warmup)
     WSD:      peak, then over the last `decay` steps down to floor
+    inverse square root:  peak · √(warmup / (t + 1)),  after a warm-up of peak · (t + 1) / warmup
 
 Cosine: Loshchilov & Hutter 2016, arXiv:1608.03983, as nanoGPT uses it.
 WSD (warm-up, stable, decay): Hu et al. 2024, arXiv:2404.06395; the end need not be known before.
+Inverse square root: Vaswani et al. 2017, arXiv:1706.03762, §5.3, where peak = 1 / √(C · warmup).
 Use: `for group in optimizer.param_groups: group["lr"] = cosine_with_warmup(t, ...)`.
 """
 
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["cosine_with_warmup", "warmup_stable_decay"]
+__all__ = ["cosine_with_warmup", "inverse_sqrt", "warmup_stable_decay"]
 
 
 def _warmup(step: int, peak: float, warmup: int) -> float:
@@ -61,3 +63,10 @@ def warmup_stable_decay(
         return floor if decay else peak
     done = max(0.0, (step - (total - decay)) / decay) if decay else 0.0  # 0 … 1
     return floor + (peak - floor) * (1 - (math.sqrt(done) if shape == "sqrt" else done))
+
+
+def inverse_sqrt(step: int, *, peak: float, warmup: int) -> float:
+    """Rise linearly to `peak` over `warmup` steps, then fall with the root of the step."""
+    t = step + 1
+    warmup = max(warmup, 1)
+    return peak * min(t / warmup, math.sqrt(warmup / t))

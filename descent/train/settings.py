@@ -9,11 +9,11 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from descent.optim.schedule import cosine_with_warmup, warmup_stable_decay
+from descent.optim.schedule import cosine_with_warmup, inverse_sqrt, warmup_stable_decay
 
 __all__ = ["TrainSettings", "learning_rate"]
 
-SCHEDULES = ("cosine", "constant", "linear", "wsd", "step")
+SCHEDULES = ("cosine", "constant", "linear", "wsd", "step", "inverse_sqrt")
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,11 @@ def learning_rate(step: int, s: TrainSettings, first_step: int = 0) -> float:
     """The learning rate of step `step` (0-based) in a segment that began at `first_step`.
 
     "wsd" falls over the last fifth; "step" is a tenth of the rate from `decay_at` on; "linear"
-    falls from the end of the warm-up; "constant" only warms up.
+    falls from the end of the warm-up; "constant" only warms up; "inverse_sqrt" is the 2017
+    Transformer's, which knows no end and no floor: it goes on where a segment ended.
     """
+    if s.schedule == "inverse_sqrt":
+        return inverse_sqrt(step, peak=s.learning_rate, warmup=s.warmup_steps)
     t, total = step - first_step, max(1, s.max_steps - first_step)
     warmup, peak = min(s.warmup_steps, total // 2), s.learning_rate
     floor = s.min_lr_ratio * peak
