@@ -89,8 +89,10 @@ class Completer:
     @property
     def special(self) -> dict[int, str]:
         """Ids that have no text of their own, with the name they are shown by."""
-        names = {} if self.bos_id is None else {self.bos_id: "<|begin|>"}
-        return names | dict.fromkeys(self.eos_ids, "<|endoftext|>")
+        known = getattr(self.tokenizer, "special_tokens", None) or {}
+        own = {id: name for name, id in known.items()}
+        names = {} if self.bos_id is None else {self.bos_id: own.get(self.bos_id, "<|begin|>")}
+        return names | {id: own.get(id, "<|endoftext|>") for id in self.eos_ids}
 
     def encode(
         self, prompt: str | Sequence[int], *, begin: bool = True, special: bool = False
@@ -182,6 +184,11 @@ class Completer:
                 decoder = getattr(self.model, "decoder", None)
                 self._engine = (Engine(decoder, lexicon) if decoder is not None else None,)
             return self._engine[0]
+
+    @property
+    def made_engine(self) -> Engine | None:
+        """The engine if there is one already; asking makes none."""
+        return self._engine[0] if self._engine else None
 
     def check(self, sampling: Sampling) -> None:
         """Refuse settings that this model cannot keep to, before a request stands in line.

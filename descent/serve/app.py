@@ -1,7 +1,9 @@
 """The HTTP application: OpenAI's routes, health, metrics, and the page at `/`.
 
-Routes: POST /v1/completions · GET /v1/models[/{id}] · /healthz (alive) · /readyz (takes requests) ·
-/metrics (Prometheus) · / (the page) · /openapi.json. More may be passed in as `extra_routes`.
+Routes: POST /v1/completions, /v1/chat/completions, /v1/embeddings, /tokenize, /detokenize,
+/apply-template, /infill · GET /v1/models[/{id}] · /healthz (alive) · /readyz and /health (takes
+requests) · /version · /metrics (Prometheus) · / (the page) · /openapi.json. More may be passed in
+as `extra_routes`.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ def make_app(
 ) -> FastAPI:
     """An ASGI application that serves `completers`; `app.state.service` is the service behind it.
 
-    `api_key` guards /v1 and /explain; `allowed_hosts` are the names answered for (None: any).
+    `api_key` guards all that runs or shows a model; `allowed_hosts` are the names answered for
+    (None: any).
     """
     service = Service(completers, limits or Limits())
 
@@ -101,6 +104,17 @@ def _add_health(app: FastAPI, service: Service) -> None:
         if service.draining:
             return JSONResponse({"status": "draining"}, 503, headers={"retry-after": "5"})
         return JSONResponse({"status": "ready", "models": list(service.completers)})
+
+    @app.get("/health")
+    async def health() -> JSONResponse:
+        """What vLLM, llama.cpp and `transformers serve` answer: 503 when work would not be done."""
+        if service.draining or not service.working:
+            return JSONResponse({"status": "error"}, 503)
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/version")
+    async def version() -> dict[str, str]:
+        return {"version": __version__}
 
     @app.get("/metrics")
     async def metrics() -> Response:

@@ -96,8 +96,9 @@ def render(
             messages, add_generation_prompt=add_generation_prompt, tools=tools or None
         )
     except ValueError as error:  # the template's own raise_exception, and what it cannot bear
+        why = str(error).removeprefix("chat template: ")
         raise ApiError(
-            400, f"{completer.name}'s chat template refuses: {error}.", param="messages"
+            400, f"{completer.name}'s chat template refuses the messages: {why}", param="messages"
         ) from error
 
 

@@ -24,6 +24,7 @@ __all__ = ["Surroundings"]
 
 log = logging.getLogger("descent.serve.access")
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
+_GUARDED = ("/v1/", "/explain", "/infill", "/tokenize", "/detokenize", "/apply-template")
 _POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 
@@ -89,7 +90,7 @@ class Surroundings:
         length = headers.get("content-length", "")
         if length.isdigit() and int(length) > self.max_body_bytes:
             raise self._too_large()
-        if self.api_key is not None and scope["path"].startswith(("/v1/", "/explain")):
+        if self.api_key is not None and scope["path"].startswith(_GUARDED):
             given = headers.get("authorization", "").removeprefix("Bearer ")
             if not hmac.compare_digest(given.encode(), self.api_key.encode()):
                 raise ApiError(

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from descent.data.infill import infill_tokens
 from descent.generate.completer import Completer
 from descent.generate.stream import Step
 
@@ -124,6 +125,13 @@ def event(data: dict[str, Any]) -> bytes:
 def model_card(completer: Completer) -> dict[str, Any]:
     """An entry of `GET /v1/models`; `metadata` is what the page reads."""
     defaults = asdict(completer.defaults)
+    can = {
+        "completions": True,
+        "chat": completer.chat is not None,
+        "embeddings": completer.embed is not None,
+        "infill": infill_tokens(completer.tokenizer) is not None,
+    }
+    facts = {"explain": False, "defaults": defaults, "can": [name for name in can if can[name]]}
     return {
         "id": completer.name,
         "object": "model",
@@ -132,5 +140,5 @@ def model_card(completer: Completer) -> dict[str, Any]:
         "root": completer.name,
         "parent": None,
         "max_model_len": completer.model.context,
-        "metadata": {"explain": False, "defaults": defaults} | completer.info,
+        "metadata": facts | completer.info,
     }

@@ -7,9 +7,9 @@ Knows no HTTP beyond the status of an `ApiError`.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from descent.generate.completer import Completer, Prompt
 from descent.generate.sampling import Sampling
@@ -64,7 +64,7 @@ class Service:
             names = [completer.name for completer in completers]
             raise ValueError(f"two completers bear the same name: {', '.join(names)}")
         self.limits = limits
-        self.metrics = Metrics()
+        self.metrics = Metrics(self._engines)
         self.draining = False
         self._jobs: set[Job] = set()
         self._workers = {
@@ -84,6 +84,16 @@ class Service:
     def stop(self) -> None:
         for worker in self._workers.values():
             worker.stop()
+
+    def _engines(self) -> dict[str, Any]:
+        """The engines that have begun to work: asking for metrics packs no weights."""
+        made = {name: completer.made_engine for name, completer in self.completers.items()}
+        return {name: engine for name, engine in made.items() if engine is not None}
+
+    @property
+    def working(self) -> bool:
+        """Whether every model's worker lives."""
+        return all(worker.working for worker in self._workers.values())
 
     @property
     def load(self) -> int:
@@ -130,7 +140,11 @@ class Service:
                 retry_after_s=full.retry_after_s,
             ) from full
         self._jobs.add(job)
-        self.metrics.prompt_tokens.labels(plan.completer.name).inc(plan.prompt_tokens)
+        name, metrics = plan.completer.name, self.metrics
+        metrics.prompt_tokens.labels(name).inc(plan.prompt_tokens)
+        metrics.request_prompt.labels(name).observe(plan.prompt_tokens)
+        metrics.request_n.labels(name).observe(plan.n)
+        metrics.request_max.labels(name).observe(plan.sampling.max_tokens)
         return job
 
     def done(self, job: Job) -> None:

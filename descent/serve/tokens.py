@@ -131,5 +131,5 @@ async def apply_template(request: Request, body: TemplateRequest) -> dict[str, s
     """A conversation as the text the model is given."""
     service: Service = request.app.state.service
     completer = service.completer(body.model)
-    text = render(completer, body.messages, body.tools, body.add_generation_prompt)
-    return {"prompt": text}
+    arguments = (completer, body.messages, body.tools, body.add_generation_prompt)
+    return {"prompt": await asyncio.to_thread(render, *arguments)}

@@ -40,6 +40,7 @@ class Job:
         self.reason: Exception | None = None
         self.submitted = time.perf_counter()
         self.last_step: float | None = None
+        self.tokens = 0
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Queue[tuple[int, Step] | Exception | None] = asyncio.Queue()
 
@@ -98,6 +99,11 @@ class Worker:
         self._thread.join(timeout=5.0)
 
     @property
+    def working(self) -> bool:
+        """Whether the thread lives: only a defect of ours ends it early."""
+        return self._thread.is_alive()
+
+    @property
     def load(self) -> int:
         """Requests running and waiting."""
         with self._changed:
@@ -125,7 +131,9 @@ class Worker:
                 if self._stopping and not (self._running or self._waiting):
                     return
                 while self._waiting and len(self._running) < self.max_running:
-                    self._running.append(self._waiting.popleft())
+                    self._running.append(first := self._waiting.popleft())
+                    waited = time.perf_counter() - first.submitted
+                    self._metrics.queue_s.labels(self.name).observe(waited)
                 self._count()
                 job = self._running[0]
             goes_on = self._turn(job)
@@ -156,8 +164,10 @@ class Worker:
         except Exception as error:  # a model's failure belongs to its request, not to the thread
             job.put(error)
             self._metrics.finished.labels(self.name, "error").inc()
-        now = time.perf_counter()
-        self._mean_s += 0.2 * (now - job.submitted - self._mean_s)
+        took = time.perf_counter() - job.submitted
+        self._mean_s += 0.2 * (took - self._mean_s)
+        self._metrics.whole_s.labels(self.name).observe(took)
+        self._metrics.request_made.labels(self.name).observe(job.tokens)
         return False
 
     def _observe(self, job: Job, step: Step) -> None:
@@ -169,6 +179,7 @@ class Worker:
         else:
             self._metrics.inter_token_s.labels(self.name).observe(now - job.last_step)
         job.last_step = now
+        job.tokens += 1
         self._metrics.generated_tokens.labels(self.name).inc()
         if step.finish_reason:
             self._metrics.finished.labels(self.name, step.finish_reason).inc()
