@@ -15,6 +15,7 @@ from rich.console import Console
 from descent import __version__
 from descent.cli import (
     bench_command,
+    convert_command,
     explain_command,
     finetune_command,
     models_command,
@@ -43,6 +44,7 @@ show_command.register(app)
 run_command.register(app)
 bench_command.register(app)
 profile_command.register(app)
+convert_command.register(app)
 pull_command.register(app)
 models_command.register(app)
 

@@ -54,6 +54,7 @@ def _folder(folder: Path) -> Bundle:
 def _file(path: Path) -> Bundle:
     """By the first bytes; names say nothing (half the formats are called .bin)."""
     from descent.hub.formats import llama2c
+    from descent.hub.formats.folder import tokenizer_beside
 
     file = MappedFile(path)
     head = file.bytes(0, min(16, file.size), "the first bytes")
@@ -71,9 +72,11 @@ def _file(path: Path) -> Bundle:
     if 20240326 <= number <= 20240527:
         from descent.hub.formats.llmc import read_llmc
 
-        return read_llmc(file)
+        names = ("gpt2_tokenizer.bin", "encoder.json", "vocab.json", "tokenizer.json")
+        return tokenizer_beside(path, names, read_llmc(file))
     if number == llama2c.MAGIC or path.suffix == ".bin":
-        return llama2c.read_llama2c(file)
+        names = ("tokenizer.bin", "tokenizer.model", "tokenizer.json")
+        return tokenizer_beside(path, names, llama2c.read_llama2c(file))
     raise FormatError(
         path,
         "is no model file of a known format (safetensors, GGUF, PyTorch, llm.c, llama2.c): it "

@@ -29,6 +29,7 @@ FORMATS: dict[str, tuple[str, ...]] = {  # format → dtypes, the default first
     "llama2.c-v2": ("int8",),
     "llm.c": ("float32", "bfloat16"),
     "onnx": ("float32",),
+    "onnx-cache": ("float32",),
 }
 _BY_SUFFIX = {".gguf": "gguf", ".onnx": "onnx", "": "hf"}
 
@@ -107,14 +108,17 @@ def _gguf(bundle: Bundle, dtype: str) -> Iterator[Any]:
     return gguf_parts(bundle, dtype)
 
 
-def _onnx(bundle: Bundle, dtype: str) -> Iterator[Any]:
-    from descent.hub.formats.onnx import onnx_parts
+def _onnx(cache: bool) -> Callable[[Bundle, str], Iterator[Any]]:
+    def parts(bundle: Bundle, dtype: str) -> Iterator[Any]:
+        from descent.hub.formats.onnx import onnx_parts
 
-    return onnx_parts(bundle)
+        return onnx_parts(bundle, cache)
+
+    return parts
 
 
 _PARTS: dict[str, Callable[[Bundle, str], Iterator[Any]]] = {
-    "gguf": _gguf, "onnx": _onnx, "llm.c": _llmc,
+    "gguf": _gguf, "onnx": _onnx(False), "onnx-cache": _onnx(True), "llm.c": _llmc,
     "llama2.c": _llama2c(0), "llama2.c-v1": _llama2c(1), "llama2.c-v2": _llama2c(2),
 }  # fmt: skip
 

@@ -23,7 +23,10 @@ from descent.hub.weights import Stored, Weights
 from descent.models.naming import WeightNameError, match_hf_names
 from descent.models.published import PublishedError, from_hf_config
 
-__all__ = ["json_file", "named_as_ours", "read_folder", "tensors_of", "tokenizer_in"]
+__all__ = [
+    "json_file", "named_as_ours", "read_folder", "read_tokenizer", "tensors_of", "tokenizer_beside",
+    "tokenizer_in",
+]  # fmt: skip
 
 _LARGEST_JSON = 64 << 20
 _WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json",
@@ -145,8 +148,10 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "encoder.
 
 
 def tokenizer_in(folder: Path, about: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The folder's tokenizer (None without one, or with one of an unknown kind, said in `notes`),
-    and `about` with its chat template."""
+    """The folder's tokenizer and `about` with its chat template.
+
+    None without a tokenizer, or with one of an unknown kind; the reason stands in `notes`.
+    """
     settings = folder / "tokenizer_config.json"
     if settings.is_file():
         template = json_file(settings).get("chat_template")
@@ -155,10 +160,26 @@ def tokenizer_in(folder: Path, about: dict[str, Any]) -> tuple[Any, dict[str, An
         about["chat_template"] = (folder / "chat_template.jinja").read_text(encoding="utf-8")
     if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
         return None, about
+    return read_tokenizer(folder, about), about
+
+
+def read_tokenizer(path: Path, about: dict[str, Any]) -> Any:
+    """A tokenizer file or folder; None where it can't be read, with a note of why."""
     from descent.data.tokenizers import load_tokenizer
 
     try:
-        return load_tokenizer(folder), about
+        return load_tokenizer(path)
     except DataError as error:
         about.setdefault("notes", []).append(f"its tokenizer can't be read: {error}")
-        return None, about
+        return None
+
+
+def tokenizer_beside(file: Path, names: tuple[str, ...], bundle: Bundle) -> Bundle:
+    """The bundle of a lone model file with the tokenizer that lies beside it, if it fits."""
+    for name in names:
+        if (file.parent / name).is_file():
+            found = read_tokenizer(file.parent / name, bundle.about)
+            if found is not None and found.vocab_size == bundle.config["vocab_size"]:
+                bundle.tokenizer = found
+                break
+    return bundle
