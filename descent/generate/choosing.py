@@ -57,14 +57,13 @@ class Chooser:
         row = self.adjuster.adjusted(check_logits(logits, self._vocab_size))
         if self.guide is not None:
             row = self.guide.masked(row, self.end_ids, self.left)
-        id = draw(row, self.sampling, self.rng)
-        if row is not logits and row[id] == -np.inf:
+        if row is not logits and row.max() == -np.inf:
             raise ValueError(
                 f"after {self.n_generated} tokens the settings leave no token that could follow: "
                 "allowed_token_ids, logit_bias, bad_words, no_repeat_ngram_size, min_tokens or the "
                 "constraint exclude each other"
             )
-        return id
+        return draw(row, self.sampling, self.rng)
 
     def accept(self, id: int) -> str | None:
         """Note that `id` stands in the text; why the completion ends with it, if it does."""
