@@ -22,9 +22,11 @@ from descent.cli import (
     profile_command,
     pull_command,
     run_command,
+    serve_command,
     show_command,
     up_command,
     up_names,
+    up_translate,
 )
 
 __all__ = ["app", "main"]
@@ -37,7 +39,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 up_command.register(app)
+serve_command.register(app)
 up_command.up.command("names")(up_names.names)
+up_command.up.command("translate")(up_translate.translate)
 finetune_command.register(app)
 explain_command.register(app)
 show_command.register(app)

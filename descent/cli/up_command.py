@@ -22,7 +22,6 @@ up = typer.Typer(help="Build a goal: learn from data, save a run folder, serve i
 def register(app: typer.Typer) -> None:
     """Add `up` to the command line."""
     app.add_typer(up, name="up")
-    app.command("serve")(serve_run)
 
 
 Data = Annotated[
@@ -146,43 +145,8 @@ def _check_port(host: str, port: int) -> None:
     check_free(host, port)
 
 
-def serve_run(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
-    host: Host = "127.0.0.1",
-    port: Port = 8000,
-) -> None:
-    """Serve a run folder."""
-    from descent.goals.folder import RunFolder
-    from descent.goals.loading import load_model
-
-    folder = RunFolder.open(run)
-    model, tokenizer = load_model(folder)
-    _serve(folder, model, tokenizer, host, port)
-
-
 def _serve(run: Any, model: Any, tokenizer: Any, host: str, port: int) -> None:
-    from descent.goals.loading import as_completer
-    from descent.serve.server import serve
-    from descent.view.pages import explain_routes
+    from descent.cli.serve_command import serve_opened
+    from descent.goals.opening import opened_run
 
-    completer = as_completer(run, model, tokenizer)
-    names = run.config.get("goal") == "names"
-    prompt = "" if names else run.config.get("data", {}).get("prompt", "def ")
-
-    def started(url: str) -> None:
-        import json
-
-        body = json.dumps({"model": completer.name, "prompt": prompt, "max_tokens": 32})
-        console.print(f"\n[bold green]Serving at {url}[/]  (Ctrl-C stops)", highlight=False)
-        console.print(
-            f"  curl {url}/v1/completions -H 'Content-Type: application/json' -d '{body}'",
-            highlight=False, markup=False, soft_wrap=True,
-        )  # fmt: skip
-        shown = json.dumps(prompt)
-        console.print(
-            f"  descent explain {run.path} --prompt {shown}   opens its floors",
-            highlight=False, markup=False, soft_wrap=True,
-        )  # fmt: skip
-
-    routes = explain_routes({completer.name: (model, tokenizer, completer)})
-    serve([completer], host, port, started=started, extra_routes=routes)
+    serve_opened([opened_run(run, model, tokenizer)], host, port)

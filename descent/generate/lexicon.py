@@ -53,18 +53,22 @@ class Lexicon:
 
     def bytes(self, id: int) -> bytes:
         """The bytes `id` adds to a text; none for special tokens and padding."""
-        return b"" if self._name(id) is not None else self.tokenizer.token_bytes(id)
+        return b"" if id in self.special else self._raw(id) or b""
 
-    def _name(self, id: int) -> str | None:
-        padding = f"<|{id}|>" if id >= self.tokenizer.vocab_size else None
-        return self.special.get(id, padding)
+    def _raw(self, id: int) -> bytes | None:
+        """None beyond the tokenizer's vocabulary, and in the gaps that some have."""
+        try:
+            return self.tokenizer.token_bytes(id) if id < self.tokenizer.vocab_size else None
+        except (KeyError, ValueError, IndexError):
+            return None
 
     def show(self, id: int) -> str:
         """The token's text, its special name, or `bytes:\\xe2` where it is not UTF-8 alone."""
-        name = self._name(id)
-        if name is not None:
-            return name
-        raw = self.tokenizer.token_bytes(id)
+        if id in self.special:
+            return self.special[id]
+        raw = self._raw(id)
+        if raw is None:
+            return f"<|{id}|>"
         try:
             return raw.decode("utf-8")
         except UnicodeDecodeError:

@@ -35,8 +35,11 @@ def load_model(run: RunFolder) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def as_completer(run: RunFolder, model: Any, tokenizer: Any) -> Completer:
-    """The served form of a model: its name, its end token, what is known of it."""
+def as_completer(run: RunFolder, model: Any, tokenizer: Any, *, width: Any = None) -> Completer:
+    """The served form of a model: its name, its end token, what is known of it.
+
+    `width`: how the weights are kept for generation ("float32", "bf16", "int8", "int4").
+    """
     goal = run.config.get("goal", "complete")
     names = goal == "names"
     end = 0 if names else tokenizer.special_tokens.get("<|endoftext|>")
@@ -51,7 +54,9 @@ def as_completer(run: RunFolder, model: Any, tokenizer: Any) -> Completer:
     return Completer(
         name=run.name,
         created=run.config["created"],
-        model=ModelLanguage(model, run.config["model"]["config"]["vocab_size"]),
+        model=ModelLanguage(
+            model, run.config["model"]["config"]["vocab_size"], width=width or "float32"
+        ),
         tokenizer=tokenizer,
         eos_ids=[end] if end is not None else [],
         bos_id=end if names else None,

@@ -119,7 +119,11 @@ class Explanation:
         """A token as text (its name when it has none)."""
         if id in self.completer.special:
             return self.completer.special[id]
-        return self.completer.tokenizer.token_bytes(id).decode("utf-8", "backslashreplace")
+        tokenizer = self.completer.tokenizer
+        try:
+            return tokenizer.token_bytes(id).decode("utf-8", "backslashreplace")
+        except (KeyError, ValueError, IndexError):  # a model's vocabulary may be padded
+            return f"<|{id}|>"
 
     # -- floor 2: layers ---------------------------------------------------------------------
 

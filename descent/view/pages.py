@@ -6,6 +6,7 @@ binds, and shows nothing that `descent explain` does not.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 from urllib.parse import urlencode
@@ -18,7 +19,7 @@ from descent.view.trace import Record, input_names
 
 __all__ = ["explain_routes", "render"]
 
-Models = dict[str, tuple[Any, Any, Any]]  # name → (model, tokenizer, completer)
+Models = Mapping[str, tuple[Any, Any, Any]]  # name → (model, tokenizer, completer)
 
 
 def explain_routes(models: Models) -> list[Any]:

@@ -299,6 +299,36 @@ class Engine:
         self._counts["guessed"] += n_guessed
         self._counts["accepted"] += max(made - len(feeds), 0) if n_guessed else 0
 
+    def hidden(self, ids: Sequence[int]) -> np.ndarray:
+        """The last norm's output for each token of one text, float32 [T, C].
+
+        Taken in pieces between the turns of what is running.
+
+        Raises:
+            RuntimeError: every block of the cache is held.
+        """
+        self._check(ids)
+        pool, size, at_once = self.scheduler.pool, self.decoder.block_tokens, 64
+        table: list[int] = []
+        pieces: list[np.ndarray] = []
+        try:
+            for start in range(0, len(ids), at_once):
+                piece = np.array(ids[start : start + at_once], np.int32)
+                rows = np.arange(len(piece), dtype=np.int32)
+                with self._turn:
+                    while len(table) * size < start + len(piece):
+                        block = pool.take()
+                        if block is None:
+                            raise RuntimeError("the key-value cache is full; try again later")
+                        table.append(block)
+                    tables = _tables([table])
+                    at = self.decoder.hidden(piece, rows + start, 0 * rows, tables, rows)
+                pieces.append(np.array(at))
+        finally:
+            with self._turn:
+                pool.release(table)
+        return np.concatenate(pieces)
+
     # Threads
 
     def start(self) -> None:
