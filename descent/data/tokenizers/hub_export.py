@@ -1,4 +1,4 @@
-"""Our tokenizers as Hugging Face files: tokenizer.json, tokenizer_config.json, vocab.json, merges.txt.
+"""Our tokenizers as Hugging Face files: tokenizer.json, its configuration, vocab.json, merges.txt.
 
 A byte-level vocabulary keeps its ids: tokens are written in GPT-2's printable bytes. A sentence-
 piece one becomes BPE with byte fallback, its merges all pairs that make a piece, by the piece's
@@ -74,12 +74,22 @@ def _added(tokenizer: Tokenizer) -> list[dict]:
     return [{"id": i, "content": name, "special": True, **flags} for name, i in by_id]
 
 
+def _with_specials(vocab: dict[str, int], tokenizer: Tokenizer) -> dict[str, int]:
+    """In the vocabulary, too: `tokenizers` numbers added tokens itself where they are not."""
+    for name, token in tokenizer.special_tokens.items():
+        if name in vocab:
+            raise DataError(f"special token {name!r} is written as token {vocab[name]} is")
+        vocab = {**vocab, name: token}
+    return vocab
+
+
 def _byte_level(tokenizer: ByteBPE) -> dict:
     written = {token: to_alphabet(text) for token, text in tokenizer.vocab.items()}
     merges = [[written[a], written[b]] for a, b in tokenizer.merges]
     vocab = {name: token for token, name in written.items()}
     if len(vocab) < len(written):
         raise DataError("two tokens have the same bytes; a tokenizer.json cannot hold both")
+    vocab = _with_specials(vocab, tokenizer)
     is_gpt2 = tokenizer.pattern == GPT2_SPLIT_PATTERN
     spec = byte_level_spec(
         vocab, merges, _added(tokenizer), pattern=None if is_gpt2 else tokenizer.pattern or ".+"
@@ -156,10 +166,7 @@ def _begin(tokenizer: Tokenizer) -> dict | None:
 
 
 def _characters(tokenizer: CharTokenizer) -> dict:
-    vocab = dict(tokenizer.ids)
-    if tokenizer.unk is not None:
-        vocab[tokenizer.unk] = tokenizer.special_tokens[tokenizer.unk]
-    spec = byte_level_spec(vocab, [], _added(tokenizer))
+    spec = byte_level_spec(_with_specials(tokenizer.ids, tokenizer), [], _added(tokenizer))
     spec["model"]["unk_token"] = tokenizer.unk
     cut = {
         "type": "Split",
