@@ -123,8 +123,10 @@ class Guide:
         """The ids after which `left` tokens suffice; if none do, those that need the fewest."""
         after = self._compiled.vocabulary.follow(self._automaton, self.state)
         ids = np.flatnonzero(after)
+        if not ids.size:  # only an end may follow
+            return ids
         missing = self._automaton.left[after[ids]]
-        return ids[missing <= max(left, int(missing.min(initial=left)))]
+        return ids[missing <= max(left, int(missing.min()))]
 
     def accept(self, id: int) -> bool:
         """Go on past token `id`; True if the text is complete and nothing may follow."""
