@@ -11,6 +11,7 @@ every pair once, in an order that follows from seed and epoch alone: the state i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from descent.data.errors import DataError
 __all__ = ["PairBatches", "filled"]
 
 Ids = Sequence[int]
-SHARES = (0.5, 0.85, 1.0)  # of the pairs, that fit the first, second and third length
+STEP = 4  # lengths are rounded up to a multiple of it
 
 
 def filled(
@@ -35,6 +36,21 @@ def filled(
         x[i, 1, 0], x[i, 1, 1 : t + 1] = bos, target
         y[i, :t], y[i, t] = target, eos
     return x, y
+
+
+def _edges(lengths: np.ndarray) -> list[int]:
+    """The three lengths (or fewer) with which the pairs have the least padding."""
+    rounded = -(-lengths // STEP) * STEP
+    sizes, counts = np.unique(rounded, return_counts=True)
+    fits = np.cumsum(counts)  # pairs that fit each size
+    best = min(
+        ({i, j, len(sizes) - 1} for i in range(len(sizes)) for j in range(i, len(sizes))),
+        key=lambda at: sum(
+            sizes[b] * (fits[b] - (fits[a] if a >= 0 else 0))
+            for a, b in pairwise([-1, *sorted(at)])
+        ),
+    )
+    return [int(sizes[i]) for i in sorted(best)]
 
 
 class PairBatches:
@@ -57,8 +73,7 @@ class PairBatches:
         if not kept:
             raise DataError(f"no sentence pair has fewer than {longest} tokens a side")
         lengths = np.array([max(len(s), len(t)) + 1 for s, t in kept])
-        ends = np.quantile(lengths, SHARES, method="higher")
-        edges = sorted({min(-(-int(e) // 4) * 4, max(longest, int(e))) for e in ends})
+        edges = _edges(lengths)
         self.seed, self.epoch, self.place = seed, 0, 0
         self.buckets = []  # (x, y, rows of a batch)
         below = 0

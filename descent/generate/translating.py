@@ -93,11 +93,11 @@ def _search(
             j = 0
             for parent, word, value in zip(parents[b], words[b], values[b]):
                 row = b * beam + int(parent)
-                last = memory.length >= most[b]
+                last = memory.length > most[b]  # only the end may follow
                 if not np.isfinite(value) or j == beam:
                     continue
                 if word == c.eos or last:
-                    out = ids[row, 1:].tolist() + ([] if word == c.eos else [int(word)])
+                    out = ids[row, 1:].tolist()
                     score = float(value) / ((5 + len(out) + 1) / 6) ** alpha
                     ended[b].append(Hypothesis(score, out, bool(word == c.eos)))
                     continue

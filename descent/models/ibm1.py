@@ -61,4 +61,5 @@ class IBM1:
 
     def translate(self, sentence: str) -> str:
         """Word for word; a word never seen stays as it is."""
-        return " ".join(self.best.get(w, w) for w in words(sentence))
+        said = " ".join(self.best.get(w, w) for w in words(sentence))
+        return re.sub(r" ([.,;:!?])", r"\1", said)
