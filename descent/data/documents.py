@@ -100,11 +100,19 @@ def _parts(path: Path) -> Iterator[tuple[str, bool]]:
             data = file.read() if wide else file.read(PART_BYTES)
             last = file.tell() >= size or not data
             data = rest + data
-            cut = len(data) if last else data.rfind(b"\n") + 1 or len(data)
+            cut = len(data) if last else data.rfind(b"\n") + 1 or _whole_characters(data)
             rest = data[cut:]
             yield decode_text(data[:cut], cut=not last)[0], not last
             if last:
                 return
+
+
+def _whole_characters(data: bytes) -> int:
+    """How many bytes there are before the last UTF-8 character, which may not be whole."""
+    end = len(data) - 1
+    while end > 0 and data[end] & 0xC0 == 0x80:
+        end -= 1
+    return end or len(data)
 
 
 def _text(name: str, path: Path, reading: Reading, report: ReadReport) -> Iterator[Piece]:
@@ -177,7 +185,7 @@ def _lines(name: str, path: Path, reading: Reading, report: ReadReport) -> Itera
 
 def _npz(name: str, path: Path) -> Iterator[Piece]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             for key in arrays.files:
                 ids = arrays[key]
                 if ids.ndim != 1 or ids.dtype.kind not in "iu":

@@ -44,6 +44,11 @@ _FREE = {
     "steps", "minutes", "epochs", "compile", "sample_every", "sample_num", "keep", "save_every",
     "sample_tokens", "sample_prompt", "temperature", "checkpointing",
 }  # fmt: skip
+# What a further request may change: the steps it adds are made with the new values.
+_NEW = {
+    "learning_rate", "schedule", "warmup", "min_lr_ratio", "weight_decay", "clip", "patience",
+    "eval_every", "eval_batches", "beta1", "beta2",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -126,8 +131,12 @@ def _reopen(options: FinetuneOptions) -> RunFolder | None:
     before, now = run.config["finetune"], options.settings.to_dict()
     default = FinetuneSettings().to_dict()
     for name, value in now.items():
-        if name not in _FREE and value not in (default[name], before[name]):
+        if name in _FREE or value in (default[name], before[name]):
+            continue
+        if name not in _NEW:
             raise RunError(f"{path} has {name} {before[name]}, not {value}; {advice}")
+        before[name] = value
+        run.config.pop("request", None)  # not the plan that was under way
     return run
 
 
