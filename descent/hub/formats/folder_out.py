@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from descent.data.errors import DataError
 from descent.data.files import write_atomically
 from descent.hub.bundle import Bundle
 from descent.hub.formats.errors import FormatError
@@ -127,12 +128,14 @@ def _write_tokenizer(bundle: Bundle, folder: Path) -> list[Path]:
         ]
     if bundle.tokenizer is None:
         return []
-    from descent.hub.formats.tokenizer_out import hub_tokenizer
+    from descent.data.tokenizers.hub_export import save_hub_folder
 
-    spec, settings = hub_tokenizer(bundle.tokenizer, bundle.about)
-    if spec is None:
+    try:
+        written = save_hub_folder(bundle.tokenizer, folder)
+    except DataError as error:
+        bundle.about.setdefault("notes", []).append(f"the tokenizer was not written: {error}")
         return []
-    return [
-        write_atomically(folder / "tokenizer.json", _json(spec)),
-        write_atomically(folder / "tokenizer_config.json", _json(settings)),
-    ]
+    template = bundle.about.get("chat_template")
+    if template and getattr(bundle.tokenizer, "chat_template", None) is None:
+        written.append(write_atomically(folder / "chat_template.jinja", template))
+    return written

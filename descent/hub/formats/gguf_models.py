@@ -117,7 +117,7 @@ class _Settings:
                 f"the setting {self.architecture}.{name} is {str(value)[:80]}, not a positive "
                 f"{kind.__name__}"
             )
-        return kind(value)
+        return int(value) if kind is int else float(str(np.float32(value)))  # 1e-06, not 9.9…e-07
 
     def config(self) -> tuple[str, dict[str, Any]]:
         if self.architecture not in ("gpt2", "llama", "qwen2"):

@@ -114,7 +114,7 @@ def token_settings(tokenizer: Any, about: dict[str, Any]) -> dict[str, Any]:
         if tokenizer.kind == "sentencepiece":
             settings = _piece_settings(tokenizer)
         else:
-            settings = _byte_settings(tokenizer, about)
+            settings = _byte_settings(tokenizer)
         if not settings:
             return {}
     ends = about.get("eos_ids") or []
@@ -140,11 +140,14 @@ def _piece_settings(tokenizer: Any) -> dict[str, Any]:
     }
 
 
-def _byte_settings(tokenizer: Any, about: dict[str, Any]) -> dict[str, Any]:
-    from descent.hub.formats.tokenizer_out import hub_tokenizer
+def _byte_settings(tokenizer: Any) -> dict[str, Any]:
+    from descent.data.tokenizers.hub_export import hub_spec
 
-    spec, _ = hub_tokenizer(tokenizer, about)
-    if spec is None or spec["model"].get("byte_fallback"):
+    try:
+        spec = hub_spec(tokenizer)
+    except DataError:
+        return {}
+    if spec["model"].get("byte_fallback"):
         return {}
     pre, pattern = _cut(spec.get("pre_tokenizer"))
     if pre is None:
