@@ -19,6 +19,7 @@ _WORDS = ir.VectorType(ir.IntType(32), N)
 def register() -> None:
     """Make Numba know the functions of `narrow` (called once)."""
     compiles_to(narrow.pair)(_pair)
+    compiles_to(narrow.word)(_word)
     compiles_to(narrow.rounded)(_rounded)
     compiles_to(narrow.floats)(_floats)
     compiles_to(narrow.fill)(_fill)
@@ -26,27 +27,41 @@ def register() -> None:
     compiles_to(narrow.widened)(_widened)
     compiles_to(narrow.write)(_write)
     compiles_to(narrow.put)(_put)
+    compiles_to(narrow.put_bytes)(_put_bytes)
 
 
 def _all(n: int) -> ir.Constant:
     return ir.Constant(_WORDS, [n] * N)
 
 
-def _to_nearest(e: Emitter, v: Any) -> Any:
+def _to_nearest(e: Emitter, v: Any, many: Any, kind: Any) -> Any:
     """The bits of v, its upper half rounded; the lower half is to be dropped."""
-    bits = e.builder.bitcast(v, _WORDS)
-    odd = e.builder.and_(e.builder.lshr(bits, _all(16)), _all(1))
-    nearest = e.builder.add(e.builder.add(bits, _all(0x7FFF)), odd)
-    quiet = e.builder.or_(bits, _all(0x400000))
+    bits = e.builder.bitcast(v, kind)
+    odd = e.builder.and_(e.builder.lshr(bits, many(16)), many(1))
+    nearest = e.builder.add(e.builder.add(bits, many(0x7FFF)), odd)
+    quiet = e.builder.or_(bits, many(0x400000))
     return e.builder.select(e.builder.fcmp_unordered("uno", v, v), quiet, nearest)
 
 
-def _pair(_, a, b):
-    def emit(e, a, b):
-        low = e.builder.lshr(_to_nearest(e, a), _all(16))
-        return e.builder.or_(low, e.builder.and_(_to_nearest(e, b), _all(-65536)))
+def _both(many: Any, kind: Any) -> Any:
+    """Two numbers, or two vectors of them, as halves of words."""
 
-    return (INTS(a, b), emit) if a == b == FLOATS else None
+    def emit(e, a, b):
+        low = e.builder.lshr(_to_nearest(e, a, many, kind), many(16))
+        high = e.builder.and_(_to_nearest(e, b, many, kind), many(-65536))
+        return e.builder.or_(low, high)
+
+    return emit
+
+
+def _pair(_, a, b):
+    return (INTS(a, b), _both(_all, _WORDS)) if a == b == FLOATS else None
+
+
+def _word(_, a, b):
+    one = ir.IntType(32)
+    both = types.int32(types.float32, types.float32)
+    return (both, _both(one, one)) if a == b == types.float32 else None
 
 
 def _rounded(_, v):
@@ -117,3 +132,12 @@ def _put(_, y, i, s):
         return None
     whole = y.dtype == types.float32
     return types.void(y, i, types.float32), emit
+
+
+def _put_bytes(_, y, i, v):
+    def emit(e, y, i, v):
+        v = e.builder.trunc(v, ir.VectorType(ir.IntType(8), N))
+        e.builder.store(v, e.element(0, y, e.index(1, i), v.type), align=1)
+
+    ours = flat(y, types.uint8) and integers(i) and v == INTS
+    return (types.void(y, i, v), emit) if ours else None

@@ -16,6 +16,9 @@ from descent.kernel.emit_terms import product_of_floats, product_of_pairs, produ
 
 __all__ = ["Block", "register"]
 
+I64 = ir.IntType(64)
+WORD = vector_of(types.int32)
+
 
 class ShapeType(types.Opaque):
     """Numba's name for a block's size: nothing at run time."""
@@ -54,6 +57,10 @@ def register() -> None:
     compiles_to(registers.add_row)(_add_row)
     compiles_to(registers.write)(_write)
     compiles_to(registers.expect)(_expect)
+    compiles_to(registers.fill)(_fill)
+    compiles_to(registers.outer_bytes)(_outer_words(nibbles=False))
+    compiles_to(registers.outer_nibbles)(_outer_words(nibbles=True))
+    compiles_to(registers.add_scaled)(_add_scaled)
 
 
 def _shape(_, rows, vectors):
@@ -236,3 +243,91 @@ def _expect(_, of, y, i, row):
     shape = of
     ours = isinstance(of, ShapeType) and _numbers(y) and integers(i, row)
     return (types.void(of, y, i, row), emit) if ours else None
+
+
+def _fill(_, of, x, i, row):
+    def emit(e, of, x, i, row):
+        block = ir.Constant(e.context.get_value_type(kind), None)
+        for r, at in enumerate(_steps(e, e.index(2, i), e.index(3, row), shape.rows)):
+            v = splatted(e, e.builder.load(e.element(1, x, at), align=4))
+            for c in range(shape.vectors):
+                block = e.builder.insert_value(block, v, r * shape.vectors + c)
+        return block
+
+    if not (isinstance(of, ShapeType) and _numbers(x) and integers(i, row)):
+        return None
+    shape, kind = of, Block(of, x.dtype)
+    return kind(of, x, i, row), emit
+
+
+WORDS = 8  # of four bytes: 32 terms
+
+
+def _outer_words(nibbles: bool):
+    """Of `outer_bytes` or `outer_nibbles`."""
+
+    def define(_, block, a, i, row, b, j):
+        def emit(e, block, a, i, row, b, j):
+            shape, add = block_type.shape, e.builder.add
+            places = _apart(e, e.index(2, i), e.index(3, row), shape.rows)
+            start, lines = e.index(5, j), []
+            for w in range(WORDS):
+                if not nibbles or w % 2 == 0:
+                    line = w // 2 if nibbles else w
+                    first = line * shape.vectors * N
+                    starts = [add(start, I64(first + v * N)) for v in range(shape.vectors)]
+                    lines = [e.builder.load(e.element(4, b, s, WORD), align=4) for s in starts]
+                right = [_nibble(e, v, w % 2) for v in lines] if nibbles else lines
+                block = one_word(e, block, a, [add(at, I64(w)) for at in places], right)
+            return block
+
+        def one_word(e, block, a, places, right):
+            left = {}
+
+            def change(r, v, total):
+                if r not in left:
+                    left[r] = splatted(e, e.builder.load(e.element(1, a, places[r]), align=4))
+                    if len(places) > 1:
+                        _in_order(e)
+                return product_of_quads(e, right[v], left[r], total)
+
+            return _each(e, block, change)
+
+        block_type = block
+        ours = isinstance(block, Block) and all(flat(x, types.int32) for x in (a, b))
+        return (block(block, a, i, row, b, j), emit) if ours and integers(i, row, j) else None
+
+    return define
+
+
+def _nibble(e: Emitter, words: Any, high: int) -> Any:
+    """The low or the high half of every byte."""
+    if high:
+        words = e.builder.lshr(words, ir.Constant(WORD, [4] * N))
+    return e.builder.and_(words, ir.Constant(WORD, [0x0F0F0F0F] * N))
+
+
+def _add_scaled(_, total, block, s, i, row, t, j):
+    def emit(e, total, block, s, i, row, t, j):
+        shape, floats = total_type.shape, vector_of(types.float32)
+        places = _steps(e, e.index(3, i), e.index(4, row), shape.rows)
+        rows = [splatted(e, e.builder.load(e.element(2, s, at), align=4)) for at in places]
+        halves, columns = ir.VectorType(ir.HalfType(), N), []
+        for v in range(shape.vectors):
+            at = e.builder.add(e.index(6, j), I64(v * N // 2))
+            half = e.builder.load(e.element(5, t, at, halves), align=4)
+            columns.append(e.builder.fpext(half, floats))
+
+        def change(r, v, total):
+            number = e.builder.extract_value(block, r * shape.vectors + v)
+            unit = e.builder.fmul(rows[r], columns[v])
+            return product_of_floats(e, e.builder.sitofp(number, floats), unit, total)
+
+        return _each(e, total, change)
+
+    if not (isinstance(total, Block) and isinstance(block, Block)):
+        return None
+    total_type = total
+    ours = flat(s, types.float32) and flat(t, types.int32) and integers(i, row, j)
+    same = total.shape == block.shape and block.dtype == types.int32
+    return (total(total, block, s, i, row, t, j), emit) if ours and same else None

@@ -8,11 +8,24 @@ write lanes of arrays that may hold half as many bits, IEEE's float16 (NumPy's),
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from descent.kernel.lanes import COUNT, _inside
 
-__all__ = ["fill", "floats", "pair", "put", "quad", "rounded", "widened", "write"]
+__all__ = [
+    "fill",
+    "floats",
+    "pair",
+    "put",
+    "put_bytes",
+    "quad",
+    "rounded",
+    "widened",
+    "word",
+    "write",
+]
 
 Array = np.ndarray
 
@@ -21,6 +34,11 @@ def pair(a: Array, b: Array) -> Array:
     """float32 lanes a and b as bf16, a in the low and b in the high half of an int32."""
     low, high = _bf16(a), _bf16(b)
     return (low | high << np.uint32(16)).view(np.int32)
+
+
+def word(a: Any, b: Any) -> Any:
+    """Two float32 numbers as one int32, as `pair`."""
+    return pair(np.atleast_1d(np.float32(a)), np.atleast_1d(np.float32(b)))[0]
 
 
 def rounded(v: Array) -> Array:
@@ -54,12 +72,17 @@ def write(y: Array, i: int, v: Array) -> None:
     _inside(y, i, COUNT)[:] = v if y.dtype == np.float32 else _half(v)
 
 
-def put(y: Array, i: int, s: np.float32) -> None:
+def put(y: Array, i: int, s: Any) -> None:
     """y[i] = s, a float32; y: float32, or float16 as uint16, to the nearest."""
     _inside(y, i, 1)[:] = s if y.dtype == np.float32 else _half(np.float32(s))
 
 
-def _half(v: Array | np.float32) -> Array:
+def put_bytes(y: Array, i: int, v: Array) -> None:
+    """y[i], …, y[i + 15] = the low bytes of int32 lanes v; y: uint8."""
+    _inside(y, i, COUNT)[:] = (v & 255).astype(np.uint8)
+
+
+def _half(v: Any) -> Array:
     with np.errstate(over="ignore"):
         return np.atleast_1d(v).astype(np.float16).view(np.uint16)
 

@@ -15,6 +15,8 @@ What a term is, the types of the arrays say:
 | int32 | int32 | four bytes, unsigned in a and signed in b; the sum of four products |
 
 The last two are single instructions of processors with AVX-512 BF16 and VNNI; elsewhere a few.
+`outer_bytes` and `outer_nibbles` take the unsigned numbers from b and 32 terms at once: weights
+stored with an offset, as bytes or half bytes.
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ import numpy as np
 
 from descent.kernel.lanes import COUNT
 
-__all__ = ["Shape", "add", "add_row", "expect", "outer", "shape", "write", "zeros"]
+__all__ = [
+    "Shape", "add", "add_row", "add_scaled", "expect", "fill", "outer", "outer_bytes",
+    "outer_nibbles", "shape", "write", "zeros",
+]  # fmt: skip
 
 Array = np.ndarray
 
@@ -71,6 +76,47 @@ def _bf16(pairs: Array) -> tuple[Array, Array]:
 def _bytes(quads: Array, dtype: type) -> list[Array]:
     """The four bytes of each number, lowest first."""
     return [(quads >> shift & 255).astype(np.uint8).view(dtype) for shift in (0, 8, 16, 24)]
+
+
+def fill(of: Shape, x: Array, i: int, row: int) -> Array:
+    """A block whose row r is x[i + r·row] in every column."""
+    return np.repeat(x[i + np.arange(of.rows) * row][:, None], of.vectors * COUNT, axis=1)
+
+
+def outer_bytes(block: Array, a: Array, i: int, row: int, b: Array, j: int) -> Array:
+    """int32 block[r, c] + Σ of 32 products: eight words of four signed bytes from a[i + r·row] on,
+    eight rows of words of four unsigned bytes from b[j] on."""
+    for w in range(8):
+        right = _bytes(_inside(b, j + w * block.shape[1], block.shape[1]), np.uint8)
+        block = _quads(block, a, i + w, row, right)
+    return block
+
+
+def outer_nibbles(block: Array, a: Array, i: int, row: int, b: Array, j: int) -> Array:
+    """The same with half bytes: four rows of b, the low halves for a's even words, the high ones
+    for its odd words."""
+    for w in range(8):
+        line = _inside(b, j + w // 2 * block.shape[1], block.shape[1])
+        right = [half >> 4 * (w % 2) & 15 for half in _bytes(line, np.uint8)]
+        block = _quads(block, a, i + w, row, right)
+    return block
+
+
+def _quads(block: Array, a: Array, i: int, row: int, right: list[Array]) -> Array:
+    """block[r, c] + the four products of a's signed bytes with these unsigned ones."""
+    left = _bytes(a[i + np.arange(len(block)) * row], np.int8)
+    for x, y in zip(left, right):
+        block = block + x.astype(np.int32)[:, None] * y.astype(np.int32)
+    return block
+
+
+def add_scaled(total: Array, block: Array, s: Array, i: int, row: int, t: Array, j: int) -> Array:
+    """total[r, c] + block[r, c] · (s[i + r·row] · t[c]): an int32 block in units of row r and of
+    column c. t: float16, two to a word of the int32 array from t[j] on."""
+    columns = _inside(t, j, block.shape[1] // 2).view(np.float16).astype(np.float32)
+    units = s[i + np.arange(len(block)) * row][:, None] * columns
+    wide = total.astype(np.float64) + block.astype(np.float32).astype(np.float64) * units
+    return wide.astype(np.float32)
 
 
 def add(block: Array, y: Array, i: int, row: int, skip: int, n: int) -> Array:

@@ -22,7 +22,7 @@ from descent.kernel import Kernel, kernel, places
 from descent.ops.activations import gelu32, gelu_tanh32, silu32
 from descent.ops.rectifiers import relu32
 
-__all__ = ["ACTIVATIONS", "GATES", "ROWS", "WANTED", "WIDEST", "layer_norm", "rms_norm"]
+__all__ = ["ACTIVATIONS", "GATES", "ROWS", "WANTED", "WIDEST", "layer_norm", "rms_norm", "variant"]
 
 ROWS, WANTED, WIDEST = 0, 1, 2  # of the sizes: rows, rows whose logits are wanted, table's width
 ZERO, ONE = np.float32(0), np.float32(1)
@@ -68,7 +68,7 @@ def rms_norm(lo, hi, frame, me):
 
 
 def f(x: Any) -> Any:
-    """Stands for the activation that `_with` puts here."""
+    """Stands for the activation that `variant` puts here."""
     raise NotImplementedError
 
 
@@ -99,17 +99,19 @@ def gate(lo, hi, frame, me):
                 y[i] = f(a[i]) * b[i]
 
 
-def _with(template: Callable[..., None], function: Callable[..., Any]) -> Kernel:
-    """The work with `function` as its f, under a name of its own: it is kept on disk by name."""
-    names = {**template.__globals__, "f": function}
-    work = types.FunctionType(template.__code__, names, f"{template.__name__}_{function.__name__}")
-    work.__qualname__, work.__doc__ = work.__name__, template.__doc__
+def variant(template: Callable[..., None], **given: Any) -> Kernel:
+    """The work with these functions in the place of those it names, under a name of its own: it is
+    kept on disk by name."""
+    names = {**template.__globals__, **given}
+    name = "_".join([template.__name__, *(f.__name__ for f in given.values())])
+    work = types.FunctionType(template.__code__, names, name)
+    work.__qualname__, work.__doc__ = name, template.__doc__
     return Kernel(work)
 
 
 ACTIVATIONS = {
-    "gelu_tanh": _with(activate, gelu_tanh32),
-    "gelu": _with(activate, gelu32),
-    "relu": _with(activate, relu32),
+    "gelu_tanh": variant(activate, f=gelu_tanh32),
+    "gelu": variant(activate, f=gelu32),
+    "relu": variant(activate, f=relu32),
 }
-GATES = {"silu": _with(gate, silu32), "gelu_tanh": _with(gate, gelu_tanh32)}
+GATES = {"silu": variant(gate, f=silu32), "gelu_tanh": variant(gate, f=gelu_tanh32)}

@@ -11,12 +11,16 @@ Constants (slot 1): [k, n, numbers from one row of y to the next, mode, which si
 
 from __future__ import annotations
 
-from descent.kernel import kernel, places
-from descent.ops import bf16, tiles
+import numpy as np
 
-__all__ = ["product_floats", "product_pairs"]
+from descent.kernel import kernel, narrow, places
+from descent.ops import tiles
+from descent.ops.decoding import ROWS
+from descent.ops.tiles import WIDTH, column_of_tiles
 
-multiply_floats, multiply_pairs = tiles.product, bf16.product
+__all__ = ["pair_columns", "pair_rows", "product_floats", "product_pairs"]
+
+multiply_floats = tiles.product
 
 
 @kernel
@@ -31,9 +35,48 @@ def product_floats(lo, hi, frame, me):
 
 @kernel
 def product_pairs(lo, hi, frame, me):
-    """The same with panels of bf16 (int32 words); a is rounded to bf16 on its way."""
+    """The same with a and panels of bf16, two to an int32 word: a [rows, words]."""
     sizes, shape = places.int64(frame, 0), places.int64(frame, 1)
-    a, panels = places.float32(frame, 2), places.int32(frame, 3)
+    a, panels = places.int32(frame, 2), places.int32(frame, 3)
     y, bias = places.float32(frame, 4), places.float32(frame, 5)
-    k, n, rows = shape[0], shape[1], sizes[shape[4]]
-    multiply_pairs(a, k, 1, panels, k, n, y, shape[2], 0, rows, lo, hi, shape[3], bias)
+    words, n, y_row, rows = (shape[0] + 1) // 2, shape[1], shape[2], sizes[shape[4]]
+    for panel in range(lo, hi):
+        left = panel * WIDTH
+        column_of_tiles(
+            a, words, 1, 0, rows, panels, left * words, words,
+            y, left, y_row, min(WIDTH, n - left), shape[3], bias, left,
+        )  # fmt: skip
+
+
+@kernel
+def pair_up(x, at, n, q, to):
+    """q[to …] = bf16 of x[at …], two to a word; n numbers."""
+    for i in range(n // 2):
+        q[to + i] = narrow.word(x[at + 2 * i], x[at + 2 * i + 1])
+    if n % 2:
+        q[to + n // 2] = narrow.word(x[at + n - 1], np.float32(0))
+
+
+@kernel
+def pair_rows(lo, hi, frame, me):
+    """Units are rows, each in `pieces` parts. Frame: sizes, [k, pieces], x, q."""
+    shape, x, q = places.int64(frame, 1), places.float32(frame, 2), places.int32(frame, 3)
+    k, pieces, words = shape[0], shape[1], (shape[0] + 1) // 2
+    for u in range(lo, hi):
+        r, first, last = (
+            u // pieces,
+            words * (u % pieces) // pieces,
+            words * (u % pieces + 1) // pieces,
+        )
+        pair_up(x, r * k + 2 * first, min(2 * last, k) - 2 * first, q, r * words + first)
+
+
+@kernel
+def pair_columns(lo, hi, frame, me):
+    """The same, `pieces` units in all, each a part of every row."""
+    sizes, shape = places.int64(frame, 0), places.int64(frame, 1)
+    x, q = places.float32(frame, 2), places.int32(frame, 3)
+    k, pieces, words = shape[0], shape[1], (shape[0] + 1) // 2
+    first, last = words * lo // pieces, words * hi // pieces
+    for r in range(sizes[ROWS]):
+        pair_up(x, r * k + 2 * first, min(2 * last, k) - 2 * first, q, r * words + first)

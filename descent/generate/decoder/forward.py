@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from descent.generate.decoder.matrices import Matrix, packed
+from descent.generate.decoder.matrices import Inputs, Matrix, block_of, packed
 from descent.generate.decoder.parts import Parts, Source
 from descent.generate.decoder.phases import Phases, Units
 from descent.ops.decoding import ACTIVATIONS, GATES, ROWS, WANTED, layer_norm, rms_norm
@@ -31,13 +31,16 @@ class Weights:
     """All matrices of a model, packed at one width."""
 
     def __init__(self, parts: Parts, source: Source, width: str) -> None:
-        self.gate_units = _gate_units(parts)
-        block = parts.hidden // self.gate_units if parts.gated else 0
+        in_blocks = source.in_blocks(f"{parts.layers[0].down}.weight")
+        unit = block_of(width, parts.hidden, in_blocks)
+        # Hidden numbers are made, activated and narrowed a unit at a time, by one thread.
+        self.hidden_units = parts.hidden // unit if parts.hidden % unit == 0 else 1
+        each = parts.hidden // self.hidden_units if parts.gated else 0
         self.layers = [
             (
                 packed(source, layer.qkv, width),
                 packed(source, [layer.o], width),
-                packed(source, layer.up, width, interleaved=block),
+                packed(source, layer.up, width, interleaved=each),
                 packed(source, [layer.down], width),
             )
             for layer in parts.layers
@@ -48,11 +51,6 @@ class Weights:
     @property
     def nbytes(self) -> int:
         return self.head.nbytes + sum(m.nbytes for layer in self.layers for m in layer)
-
-
-def _gate_units(parts: Parts) -> int:
-    """Into how many pieces the hidden numbers are cut, gates and what they let through in turn."""
-    return parts.hidden // 32 if parts.hidden % 32 == 0 else 1
 
 
 class Buffers:
@@ -89,41 +87,46 @@ def write_down(
     parts: Parts, source: Source, weights: Weights, b: Buffers, phases: Phases
 ) -> tuple[list[int], int]:
     """All works of a step, in order; the numbers of those that read tables, and of the head."""
-    p = parts
-    halves = b.cache.dtype == np.uint16
-    readers = []
+    p, halves, readers, inputs = parts, b.cache.dtype == np.uint16, [], Inputs()
 
-    def norm(name: str, x: Array, rows: Array, y: Array, units: Units) -> None:
+    def norm(name: str, x: Array, rows: Array, y: Array, units: Units, reader: Matrix) -> None:
         weight = source.vector(f"{name}.weight", p.width)
         bias = source.vector(f"{name}.bias", p.width)
         given = [np.array([p.width]), x, y, weight, bias, np.array([p.norm_eps], np.float32), rows]
         phases.add(layer_norm if p.norm == "layer" else rms_norm, units, given)
+        reader.take(phases, inputs, y, units)
 
-    def attention(i: int) -> None:
+    def attention(i: int, reader: Matrix) -> None:
         shape = [p.heads, p.kv_heads, p.d, b.wide, b.tall, b.block, i * b.layer, p.window, b.room]
         where = [np.array(shape, np.int64), b.positions, b.sequence, b.tables, b.qkv, b.cache]
         work = place_halves if halves else place
         readers.append(phases.add(work, EACH_ROW, [*where, b.cos, b.sin]))
         scale = np.array([1 / math.sqrt(p.d)], np.float32)
-        work = attend_halves if halves else attend
-        each_head = Units(0, p.kv_heads, ROWS)
+        work, each_head = attend_halves if halves else attend, Units(0, p.kv_heads, ROWS)
         readers.append(phases.add(work, each_head, [*where, b.y, b.rooms, scale]))
+        if p.heads * p.d // p.kv_heads % reader.block == 0:
+            reader.take(phases, inputs, b.y, each_head, p.kv_heads)
+        else:
+            phases.pause()
+            reader.take(phases, inputs, b.y, EACH_ROW)
 
-    def activation() -> None:
+    def mlp(up: Matrix, down: Matrix) -> None:
+        n = weights.hidden_units
+        units = Units(n, common=n)
+        up.multiply(phases, inputs, b.h, b.up, ROWS, common=n if n > 1 else 0)
+        if n == 1:
+            phases.pause()
         work = (GATES if p.gated else ACTIVATIONS)[p.activation]
-        shape = np.array([p.hidden // weights.gate_units, p.hidden])
-        phases.then(work, Units(weights.gate_units, common=common), [shape, b.up, b.act])
+        phases.then(work, units, [np.array([p.hidden // n, p.hidden]), b.up, b.act])
+        down.take(phases, inputs, b.act, units, n, columns=True)
+        down.multiply(phases, inputs, b.act, b.x, ROWS, add=True)
 
     for i, (layer, (qkv, o, up, down)) in enumerate(zip(p.layers, weights.layers)):
-        norm(layer.attn_norm, b.x, b.all_rows, b.h, EACH_ROW)
-        qkv.multiply(phases, b.h, b.qkv, ROWS)
-        attention(i)
-        o.multiply(phases, b.y, b.x, ROWS, add=True)
-        norm(layer.mlp_norm, b.x, b.all_rows, b.h, EACH_ROW)
-        common = weights.gate_units
-        up.multiply(phases, b.h, b.up, ROWS, common=common)
-        activation()
-        down.multiply(phases, b.act, b.x, ROWS, add=True)
-    norm(p.last_norm, b.x, b.wanted, b.last, EACH_WANTED)
-    head = weights.head.multiply(phases, b.last, b.logits, WANTED)
-    return readers, head
+        norm(layer.attn_norm, b.x, b.all_rows, b.h, EACH_ROW, qkv)
+        qkv.multiply(phases, inputs, b.h, b.qkv, ROWS)
+        attention(i, o)
+        o.multiply(phases, inputs, b.y, b.x, ROWS, add=True)
+        norm(layer.mlp_norm, b.x, b.all_rows, b.h, EACH_ROW, up)
+        mlp(up, down)
+    norm(p.last_norm, b.x, b.wanted, b.last, EACH_WANTED, weights.head)
+    return readers, weights.head.multiply(phases, inputs, b.last, b.logits, WANTED)

@@ -114,7 +114,7 @@ class Source:
         if hasattr(given, "weights"):  # a bundle
             config_class = MODELS[given.kind][0]
             self.kind, self.config = given.kind, asdict(config_class(**given.config))
-            self._weights = given.weights
+            self._weights: Any = given.weights
         else:
             kinds = [name for name, (_, module) in MODELS.items() if type(given) is module]
             self.kind = kinds[0] if kinds else type(given).__name__
@@ -128,6 +128,11 @@ class Source:
     def stored(self, name: str) -> Any:
         """The numbers as they are kept: an array, mapped where the file allows, or blocks."""
         return self._weights[name]
+
+    def in_blocks(self, name: str) -> bool:
+        """Whether the file keeps these numbers in blocks of 32 with a scale each."""
+        stored: Any = getattr(self._weights, "stored", {}).get(name)
+        return str(getattr(stored, "kind", "")).startswith("Q")
 
     @contextmanager
     def once(self, name: str) -> Iterator[Array]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,11 +48,15 @@ class Phases:
         self._slabs: list[int] = []
         self._epoch = 0
 
-    def add(self, work: Kernel, units: Units, arrays: Sequence[Array], slabs: int = 0) -> int:
+    def add(self, work: Kernel, units: Units, arrays: Sequence[Array]) -> int:
         """Begin a phase with this work; returns the work's number."""
-        self._starts.append(len(self._works))
-        self._slabs.append(slabs or 4 * self.threads)
+        self.pause()
         return self.then(work, units, arrays)
+
+    def pause(self) -> None:
+        """Begin a phase with the next work, whichever way that is written down."""
+        self._starts.append(len(self._works))
+        self._slabs.append(4 * self.threads)
 
     def then(self, work: Kernel, units: Units, arrays: Sequence[Array]) -> int:
         """A further work of the phase just begun."""
@@ -61,17 +65,21 @@ class Phases:
 
     def replace(self, work: int, slot: int, array: Array) -> None:
         """Let a work find another array in a slot of its frame (from 1: 0 is the sizes)."""
-        self._works[work][2][slot] = array.reshape(-1)
-        self._bind()
+        array = self._works[work][2][slot] = array.reshape(-1)
+        if compiling():
+            at = 2 * (int(self._program[work, 3]) + slot)
+            table: Array = self._table
+            table[at], table[at + 1] = array.__array_interface__["data"][0], array.size
 
     def close(self) -> None:
         """Compile (or load) the works and lay out what running them needs."""
         kernels = list({id(k): k for k, _, _ in self._works}.values())
         number = {id(k): i for i, k in enumerate(kernels)}
         if compiling():
-            self._functions = np.array([_address(k) for k in kernels], np.int64)
+            self._functions: Any = np.array([_address(k) for k in kernels], np.int64)
         else:
             self._functions = [k.py for k in kernels]
+        self._starts = [s for s in self._starts if s < len(self._works)]  # none without works
         count, ends = len(self._starts), [*self._starts[1:], len(self._works)]
         self._program = np.zeros((len(self._works), 4), np.int64)
         self._program[:, 0] = [number[id(k)] for k, _, _ in self._works]
@@ -82,14 +90,11 @@ class Phases:
         self._phases[:, 0], self._phases[:, 1] = self._starts, ends
         self._most = np.array(self._slabs, np.int64)
         self._sync = np.zeros(2 * count + 1 + self.threads, np.int64)
-        self._bind()
-
-    def _bind(self) -> None:
         frames = [arrays for _, _, arrays in self._works]
         starts = np.cumsum([0, *(len(f) for f in frames)])[:-1]
         self._program[:, 3] = starts
         if compiling():
-            self._table = table_of([a for f in frames for a in f])
+            self._table: Any = table_of([a for f in frames for a in f])
         else:
             self._table = dict(zip(starts.tolist(), frames))
 

@@ -128,10 +128,7 @@ class Decoder:
     ) -> None:  # fmt: skip
         tables = np.ascontiguousarray(tables, np.int32)
         self._check(tokens, positions, sequence, tables, wanted)
-        self._b.tables = tables
-        for work in self._readers:
-            self._phases.replace(work, 4, tables)
-        self._phases.sizes[WIDEST] = tables.shape[1]
+        self._use(tables)
         n, logits = len(tokens), out.shape[1] == self.vocab_size and out.base is self._b.logits
         done = 0
         for start in range(0, n, ROWS_AT_ONCE):
@@ -140,13 +137,22 @@ class Decoder:
             self._b.wanted[:m] = np.asarray(wanted[done : done + m]) - start
             self._piece(tokens[start:stop], positions[start:stop], sequence[start:stop])
             part = out[done : done + m]
-            if logits:
-                self._phases.replace(self._head, 4, part)
+            # The head runs in either case: for `hidden` into rows that nobody reads.
+            self._phases.replace(self._head, 4, part if logits else self._room_for(m))
             self._phases.sizes[WANTED] = m
             self._phases.run(alone=(stop - start) * self._numbers < LITTLE)
             if not logits:
                 part[:] = self._b.last[:m]
             done += m
+
+    def _use(self, tables: Array) -> None:
+        """Copy the tables to where the works read them."""
+        if tables.size > len(self._b.tables):
+            self._b.tables = np.empty(2 * tables.size, np.int32)
+            for work in self._readers:
+                self._phases.replace(work, 4, self._b.tables)
+        self._b.tables[: tables.size] = tables.reshape(-1)
+        self._phases.sizes[WIDEST] = tables.shape[1]
 
     def _piece(self, tokens: Array, positions: Array, sequence: Array) -> None:
         n, b = len(tokens), self._b
