@@ -157,7 +157,10 @@ def _baseline(run: RunFolder, parts: dict[str, list[Pair]]) -> Iterator[Said]:
         return
     counts = IBM1().fit(parts["train"])
     said = [counts.translate(source) for source, _ in parts["test"]]
-    score, signature = bleu(said, [target for _, target in parts["test"]])
+    try:
+        score, signature = bleu(said, [target for _, target in parts["test"]])
+    except ImportError as error:  # before the training, not after it
+        raise RunError(str(error)) from None
     run.config.update(baseline_bleu=score, bleu=signature)
     run.save_config()
     yield Said(

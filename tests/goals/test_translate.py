@@ -1,6 +1,7 @@
 """`descent up translate` from pairs to a translator: events, files, resuming, errors."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -112,6 +113,12 @@ def test_held_out_pairs(pairs):
 def test_what_is_wrong_is_said(pairs, changes, error, message):
     with pytest.raises(error, match=message):
         list(up(options(pairs, **changes)))
+
+
+def test_without_sacrebleu_it_says_so_before_training(pairs, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sacrebleu.metrics.bleu", None)
+    with pytest.raises(RunError, match=r"pip install 'descent-ml\[translate\]'"):
+        list(up(options(pairs)))
 
 
 def test_other_settings_for_a_run_that_exists(pairs):
