@@ -7,10 +7,19 @@ from collections.abc import Iterable
 from typing import Any
 
 from descent.compiler.fuse import Group
-from descent.compiler.graph import Buffer, Check, Gather, Loops, UpdateNode, View, redirect
+from descent.compiler.graph import (
+    Buffer,
+    Check,
+    Gather,
+    Loops,
+    Product,
+    UpdateNode,
+    View,
+    redirect,
+)
 from descent.compiler.rows import IN_PLACE
 
-__all__ = ["early_updates", "in_place", "live", "silence"]
+__all__ = ["early_updates", "in_place", "late_products", "live", "silence"]
 
 LARGE = 1 << 20  # elements from which an array is worth keeping once only
 MANY = 1 << 23  # parameters from which each is updated as soon as it can be
@@ -80,6 +89,27 @@ def early_updates(nodes: list[Any]) -> list[Any]:
         ):
             at -= 1
         out.insert(at, node)
+    return out
+
+
+def late_products(nodes: list[Any]) -> list[Any]:
+    """A large product waits until its result is needed, where the result takes more memory than
+    what it is made of: a tied embedding's gradient begins with the logits', and ends the step."""
+    out = list(nodes)
+    for node in nodes:
+        if not isinstance(node, Product) or node.y.buffer.kind != "temporary":
+            continue
+        made_of, result = {id(v.buffer): v.buffer for v in node.reads()}, node.y.buffer
+        if result.size < LARGE or result.size <= sum(b.size for b in made_of.values()):
+            continue
+        at = out.index(node)
+        end = at + 1
+        while end < len(out) and not (
+            any(v.buffer is result for v in (*out[end].reads(), *out[end].writes()))
+            or any(id(v.buffer) in made_of for v in out[end].writes())
+        ):
+            end += 1
+        out.insert(end - 1, out.pop(at))
     return out
 
 

@@ -20,7 +20,7 @@ from descent.compiler.emit import Written, write
 from descent.compiler.fuse import fused
 from descent.compiler.graph import Buffer, View
 from descent.compiler.guards import Guard, describe, tensors_in
-from descent.compiler.passes import early_updates, in_place, live, silence
+from descent.compiler.passes import early_updates, in_place, late_products, live, silence
 from descent.compiler.plan import Plan, plan
 from descent.compiler.shadow import Shadow, Unsupported
 from descent.compiler.surroundings import plain
@@ -173,7 +173,7 @@ class Program:
         self.numbers = np.zeros(max(numbers, 1))
         wanted = [*self.results, *self.kept_gradients]
         nodes = recomputed(live(capture.nodes, wanted), wanted, capture.new_buffer)
-        nodes = fused(early_updates(in_place(nodes, wanted)))
+        nodes = fused(late_products(early_updates(in_place(nodes, wanted))))
         silence(nodes, wanted)
         works = Works(self.precision)
         for node in nodes:
