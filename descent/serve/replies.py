@@ -131,7 +131,12 @@ def model_card(completer: Completer) -> dict[str, Any]:
         "embeddings": completer.embed is not None,
         "infill": infill_tokens(completer.tokenizer) is not None,
     }
-    facts = {"explain": False, "defaults": defaults, "can": [name for name in can if can[name]]}
+    facts = {
+        "explain": False,
+        "defaults": defaults,
+        "can": [name for name in can if can[name]],
+        "ends": [completer.special[id] for id in completer.eos_ids],
+    }
     return {
         "id": completer.name,
         "object": "model",

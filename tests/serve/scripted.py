@@ -101,7 +101,7 @@ def scripted(model: Script, name: str = "chatty", source: str = CHATML, **option
         model,
         SpecialTokenizer(),
         eos_ids=[SPECIAL["<|im_end|>"], SPECIAL["<|endoftext|>"]],
-        info={"kind": "chat"},
+        info=options.pop("info", {"kind": "chat"}),
         defaults=Sampling(temperature=0.0),
         chat=template(source),
         **options,

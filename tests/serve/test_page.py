@@ -4,12 +4,14 @@ import math
 import os
 import re
 import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from descent.serve import background_server
 from tests.count_models import Paced, code_completer, code_model, name_completer, name_model
+from tests.serve.scripted import Script, scripted
 
 pytestmark = pytest.mark.browser
 
@@ -36,6 +38,12 @@ def site():
 @pytest.fixture
 def page(chromium, site):
     """A fresh page that fails the test on any console error and any request elsewhere."""
+    with opened(chromium, site) as page:
+        yield page
+
+
+@contextmanager
+def opened(chromium, site):
     page = chromium.new_page(viewport={"width": 1280, "height": 860})
     page.set_default_timeout(15_000)
     troubles = []
@@ -224,3 +232,55 @@ def test_both_themes_and_a_small_screen(chromium, site):
         colours.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
         page.close()
     assert colours[0] == colours[3] != colours[1] == colours[2]
+
+
+SAYS = "Fünf.\nWas sonst?"
+
+
+def test_a_conversation(chromium):
+    model = Script(SAYS)
+    with (
+        background_server(
+            [scripted(model, info={"kind": "chat", "page": {"temperature": 0}})]
+        ) as site,
+        opened(chromium, site) as page,
+    ):
+        assert page.locator("#editor").is_hidden()
+        page.locator("#question").fill("2 + 3?")
+        page.locator("#question").press("Enter")
+        finished(page, 10)
+        assert page.locator("#log li").all_inner_texts() == ["2 + 3?", SAYS]
+        assert page.locator(".chip").last.inner_text() == "end"
+        page.locator(".chip").first.hover()  # every token of an answer is open to inspection
+        assert page.locator(".alternative.chosen .token").inner_text() == "F"
+        assert page.locator(".alternative:enabled").count() == 1  # … but what was said stands
+        page.locator("#question").fill("Sure?")
+        page.get_by_text("Send").click()
+        page.locator("#log li").nth(3).wait_for()
+        page.locator(".dot.ready").wait_for()
+        assert f"assistant\n{SAYS}<|im_end|>\n<|im_start|>user\nSure?" in model.heard[-1]
+        page.get_by_text("New").click()
+        assert page.locator("#log li").count() == 0
+        page.get_by_text("Text", exact=True).click()
+        assert page.locator("#editor").is_visible()
+
+
+def test_filling_in_between(chromium):
+    model = Script("a + b<|file_sep|>")
+    with background_server([scripted(model)]) as site, opened(chromium, site) as page:
+        page.get_by_text("Text", exact=True).click()
+        set_slider(page, "length", 5)
+        page.locator("#text").fill("return \n# the end")
+        page.locator("#text").press("Control+Home")
+        for _ in "return ":
+            page.locator("#text").press("ArrowRight")
+        page.locator("#generate").click()
+        finished(page, 5)
+        assert model.heard[-1] == "<|fim_prefix|>return <|fim_suffix|>\n# the end<|fim_middle|>"
+        page.locator("#text").focus()
+        page.locator("#accept").click()
+        assert page.locator("#text").input_value() == "return a + b\n# the end"
+        page.locator("#infill").uncheck()
+        page.locator("#generate").click()
+        finished(page, 5)
+        assert model.heard[-1] == "return a + b"

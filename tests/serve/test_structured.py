@@ -96,10 +96,10 @@ def test_every_spelling_of_a_schema(http, extra):
 @pytest.mark.parametrize(
     ("extra", "allowed"),
     [
-        ({"structured_outputs": {"choice": ["yes", "no"]}}, {"yes", "no"}),
-        ({"guided_choice": ["yes", "no"]}, {"yes", "no"}),
-        ({"structured_outputs": {"regex": "[ab]{2}"}}, {"aa", "ab", "ba", "bb"}),
-        ({"guided_regex": "[ab]{2}"}, {"aa", "ab", "ba", "bb"}),
+        ({"structured_outputs": {"choice": ["yes", "no"]}}, ("yes", "no")),
+        ({"guided_choice": ["yes", "no"]}, ("yes", "no")),
+        ({"structured_outputs": {"regex": "[ab]{2}"}}, ("aa", "ab", "ba", "bb")),
+        ({"guided_regex": "[ab]{2}"}, ("aa", "ab", "ba", "bb")),
     ],
     ids=str,
 )

@@ -58,6 +58,32 @@ export async function* streamTokens(body, signal) {
   }
 }
 
+/** The same of an answer in a conversation. */
+export async function* streamAnswer(body, signal) {
+  const response = await checked(await fetch("/v1/chat/completions", {
+    method: "POST",
+    headers: headers(),
+    body: JSON.stringify({ ...body, stream: true, return_token_ids: true }),
+    signal,
+  }));
+  for await (const data of events(response.body)) {
+    if (data === "[DONE]") return;
+    const chunk = JSON.parse(data);
+    if (chunk.error) throw new Error(chunk.error.message);
+    const [choice] = chunk.choices;
+    for (const [i, entry] of (choice?.logprobs?.content ?? []).entries()) {
+      yield {
+        id: choice.token_ids?.[i] ?? null,
+        token: entry.token,
+        text: i === 0 ? choice.delta.content ?? "" : "",
+        logprob: entry.logprob,
+        top: entry.top_logprobs.map((other) => [other.token, other.logprob]),
+        finish: choice.finish_reason,
+      };
+    }
+  }
+}
+
 async function* events(stream) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let buffer = "";

@@ -4,7 +4,8 @@
 // model made of it so far). Whatever changes the text either eats into the suggestion or drops it.
 
 import { complete, listModels, streamTokens } from "./api.js";
-import { END, alternatives, chip, ghost, label, percent } from "./tokens.js";
+import { alternatives, chip, ends, ghost, label, percent } from "./tokens.js";
+import { Conversation } from "./chat.js";
 
 const $ = (id) => document.getElementById(id);
 const text = $("text"), layer = $("layer"), chips = $("chips");
@@ -14,7 +15,7 @@ const SAMPLES = 12;
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 
 let models = [], model = null;
-let base = "", tokens = [], selected = -1, running = null, timer = 0, clock = null;
+let base = "", filling = "", tokens = [], selected = -1, running = null, timer = 0, clock = null;
 
 const names = () => model?.metadata.kind === "names";
 const suggestion = () => tokens.map((token) => token.text).join("");
@@ -24,6 +25,16 @@ function before() {
   const all = text.value.slice(0, text.selectionStart);
   return names() ? all.slice(all.lastIndexOf("\n") + 1) : all;
 }
+
+/** What a model that fills in the middle is to fit: the text after the cursor. */
+function after() {
+  if (!can("infill") || !$("infill").checked) return "";
+  const rest = text.value.slice(text.selectionEnd);
+  return rest.trim() ? rest : "";
+}
+
+const can = (what) => model?.metadata.can?.includes(what) ?? false;
+const chatting = () => !$("chat").hidden;
 
 // ── Requests ────────────────────────────────────────────────────────────────────────────────────
 
@@ -54,6 +65,8 @@ async function request(kept = []) {
   draw();
   try {
     const body = { ...settings(), prompt: base + suggestion(), logprobs: 10 };
+    filling = after();
+    if (filling) body.suffix = filling;
     let finish = null;
     for await (const token of streamTokens(body, mine.signal)) {
       if (running !== mine) return;
@@ -66,7 +79,8 @@ async function request(kept = []) {
     }
     if (running !== mine) return;
     running = null;
-    state("ready", finish === "stop" ? "Ended by the model" : "Ready");
+    const ended = filling ? "Filled in" : "Ended by the model";
+    state("ready", finish === "stop" ? ended : "Ready");
     $("spoken").textContent = suggestion() ? `Suggestion: ${suggestion()}` : "";
   } catch (error) {
     if (running !== mine) return; // aborted by a newer request
@@ -162,12 +176,12 @@ function drawSelection() {
   if (!token) return;
   const sort = token.forced ? "your choice, " : "";
   $("picked").append(label(token.token), ` ${sort}${percent(token.logprob)}`);
-  $("alternatives").replaceChildren(...alternatives(token, replaceSelected));
+  $("alternatives").replaceChildren(...alternatives(token, chatting() ? null : replaceSelected));
   drawWhy(token);
 }
 
 function drawWhy(token) {
-  if (!model.metadata.explain) return;
+  if (!model.metadata.explain || chatting() || filling) return; // the page explains plain text
   const prompt = base + tokens.slice(0, tokens.indexOf(token)).map((other) => other.text).join("");
   const query = new URLSearchParams({
     model: model.id, prompt: prompt.slice(-4000), token: token.token,
@@ -227,10 +241,10 @@ function accept(count = tokens.length) {
 function replaceSelected(token, logprob) {
   const old = tokens[selected];
   const forced = {
-    ...old, id: null, token, logprob, text: token === END ? "" : token, finish: null, forced: true,
+    ...old, id: null, token, logprob, text: ends.has(token) ? "" : token, finish: null, forced: true,
   };
   const kept = [...tokens.slice(0, selected), forced];
-  if (token === END) {
+  if (ends.has(token)) {
     stop();
     tokens = kept;
     state("ready", "Ended by you");
@@ -348,8 +362,49 @@ document.documentElement.dataset.theme = localStorage.getItem("theme")
 
 // ── Beginning ───────────────────────────────────────────────────────────────────────────────────
 
+const conversation = new Conversation({
+  settings: () => ({ ...settings(), max_tokens: Math.max(settings().max_tokens, 32) }),
+  begin() {
+    stop();
+    tokens = [];
+    clock = { start: performance.now(), first: null, last: null, count: 0 };
+    state("busy", "Answering …");
+    draw();
+  },
+  token(token) {
+    clock.last = performance.now();
+    clock.first ??= clock.last;
+    clock.count += 1;
+    tokens.push(token);
+    draw();
+  },
+  end: () => state("ready", "Ready"),
+  failed: (message) => state("bad", message),
+});
+
+/** Conversation or text: which of the two boxes is shown. */
+function mode(chat) {
+  $("chat").hidden = !chat;
+  document.body.dataset.mode = chat ? "chat" : "text";
+  for (const id of ["editor", "bar"]) $(id).hidden = chat;
+  $("mode-chat").setAttribute("aria-pressed", chat);
+  $("mode-text").setAttribute("aria-pressed", !chat);
+  conversation.stop();
+  dismiss();
+  (chat ? $("question") : text).focus();
+}
+
+$("mode-chat").addEventListener("click", () => mode(true));
+$("mode-text").addEventListener("click", () => mode(false));
+$("infill").addEventListener("change", () => { if (text.value) schedule(); });
+
 function choose(id) {
   model = models.find((other) => other.id === id);
+  ends.clear();
+  for (const name of model.metadata.ends ?? ["<|endoftext|>"]) ends.add(name);
+  conversation.clear();
+  $("modes").hidden = !can("chat");
+  $("infill-row").hidden = !can("infill");
   const { metadata, max_model_len: context } = model;
   const facts = [
     models.length > 1 ? null : model.id,
@@ -366,8 +421,8 @@ function choose(id) {
   const defaults = metadata.defaults ?? {};
   setSlider("temperature", metadata.page?.temperature ?? defaults.temperature ?? 1);
   setSlider("length", metadata.page?.max_tokens ?? (names() ? 24 : 32));
-  dismiss();
-  if (text.value) schedule();
+  mode(can("chat"));
+  if (text.value && !chatting()) schedule();
 }
 
 function setSlider(id, value) {
@@ -381,7 +436,6 @@ try {
   $("model").addEventListener("change", () => choose($("model").value));
   $("picker").hidden = models.length < 2;
   choose(models[0].id);
-  text.focus();
 } catch (error) {
   state("bad", error instanceof TypeError ? "The server does not answer." : error.message);
 }

@@ -1,6 +1,7 @@
 // How tokens are drawn: as chips, as ghost text in the editor, and with their alternatives as bars.
 
-export const END = "<|endoftext|>";
+/** Names of the tokens that end a text; the model at hand says which. */
+export const ends = new Set(["<|endoftext|>"]);
 const SPECIAL = /^<\|.*\|>$/;
 
 export const percent = (logprob) => {
@@ -14,7 +15,7 @@ export const insertable = (token) => !SPECIAL.test(token) && !token.startsWith("
 export function label(token) {
   const span = document.createElement("span");
   span.className = "token";
-  if (token === END) return mark(span, "end");
+  if (ends.has(token)) return mark(span, "end");
   if (SPECIAL.test(token)) return mark(span, token.slice(2, -2));
   if (token.startsWith("bytes:")) return mark(span, token.slice(6));
   for (const part of token.match(/ +|\n+|\t+|\r+|[^ \n\t\r]+/g) ?? []) {
@@ -35,7 +36,7 @@ function mark(parent, text) {
 }
 
 export function spoken(token) {
-  if (token === END) return "end of text";
+  if (ends.has(token)) return "end of text";
   return token.replaceAll(" ", " space ").replaceAll("\n", " line break ").trim() || "empty";
 }
 
@@ -81,19 +82,20 @@ export function chip(token, index, onPick) {
   return item;
 }
 
-/** The distribution at one token: bars, likeliest first, and what is left over. */
+/** The distribution at one token: bars, likeliest first, and what is left over. Without `onReplace`
+ *  they are only shown. */
 export function alternatives(token, onReplace) {
   const items = token.top.map(([text, logprob]) => {
     const chosen = text === token.token;
     const button = row(label(text), logprob, chosen);
-    button.disabled = !chosen && !insertable(text) && text !== END;
+    button.disabled = !chosen && (!onReplace || (!insertable(text) && !ends.has(text)));
     button.setAttribute(
       "aria-label",
       `${spoken(text)}, ${percent(logprob)}${chosen ? ", chosen" : ", continue from here instead"}`,
     );
-    button.title = button.disabled ? "Part of a character: cannot stand alone"
+    button.title = !onReplace ? "" : button.disabled ? "Part of a character: cannot stand alone"
       : chosen ? "What the model chose" : "Continue from here with this instead";
-    button.addEventListener("click", () => { if (!chosen) onReplace(text, logprob); });
+    button.addEventListener("click", () => { if (!chosen && onReplace) onReplace(text, logprob); });
     return listed(button);
   });
   const rest = 1 - token.top.reduce((sum, [, logprob]) => sum + Math.exp(logprob), 0);
