@@ -45,6 +45,7 @@ class Lexicon:
     ) -> None:
         self.tokenizer = tokenizer
         self.vocab_size = vocab_size
+        self._n_known = tokenizer.vocab_size  # asked once: a tokenizer may have to count
         self.eos_ids = frozenset(eos_ids)
         self.special = dict(special or {})
         named: Mapping[str, int] = getattr(tokenizer, "special_tokens", None) or {}
@@ -58,7 +59,7 @@ class Lexicon:
     def _raw(self, id: int) -> bytes | None:
         """None beyond the tokenizer's vocabulary, and in the gaps that some have."""
         try:
-            return self.tokenizer.token_bytes(id) if id < self.tokenizer.vocab_size else None
+            return self.tokenizer.token_bytes(id) if id < self._n_known else None
         except (KeyError, ValueError, IndexError):
             return None
 

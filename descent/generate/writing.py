@@ -47,6 +47,8 @@ class Writer:
         self.offset = 0
         self.pending: list[Step] = []
         self._n_generated = 0
+        # What the tokenizer itself put before a text is no part of it.
+        self._drop: int = getattr(lexicon.tokenizer, "drop_spaces", 0)
         self._silent = frozenset() if sampling.include_stop_str_in_output else (
             frozenset(sampling.stop_token_ids)
         )  # fmt: skip
@@ -56,6 +58,9 @@ class Writer:
     ) -> Step:
         silent = not prompt and id in self._silent
         text = self.decoder.decode(b"" if silent else self.lexicon.bytes(id), final)
+        if self._drop and text:
+            spaces = len(text[: self._drop]) - len(text[: self._drop].lstrip(" "))
+            text, self._drop = text[spaces:], 0
         logprob, top = None, ()
         if n is not None and logits is not None:
             logprob, top = self.lexicon.alternatives(logits, id, n)
