@@ -59,10 +59,12 @@ def register() -> None:
         (lanes.store_part, _store_part), (lanes.splat, _splat), (lanes.fill, _fill),
         (lanes.zeros, _zeros), (lanes.fma, _fma), (lanes.maximum, _maximum),
         (lanes.total, _total), (lanes.transpose, _transpose), (lanes.where_less, _where_less),
+        (lanes.largest, _largest),
     ):  # fmt: skip
         compiles_to(function)(define)
     for sign, float_name, int_name in (
         (operator.add, "fadd", "add"), (operator.sub, "fsub", "sub"), (operator.mul, "fmul", "mul"),
+        (operator.truediv, "fdiv", ""),
     ):  # fmt: skip
         _register_operator(sign, float_name, int_name)
 
@@ -71,6 +73,7 @@ def _register_operator(sign: Any, float_name: str, int_name: str) -> None:
     class Typed(AbstractTemplate):
         def generic(self, args: Any, kws: Any) -> Any:
             same = len(args) == 2 and isinstance(args[0], Lanes) and args[0] == args[1]
+            same = same and (args[0] == FLOATS or int_name != "")
             return signature(args[0], *args) if same else None
 
     infer_global(sign)(Typed)  # pyright: ignore[reportOptionalCall]
@@ -166,12 +169,14 @@ def _fma(_, a, b, c):
     return (FLOATS(a, b, c), emit) if a == b == c == FLOATS else None
 
 
-def _maximum(_, a, b):
-    def emit(e, a, b):  # NaN where either is: "unordered or greater", or b itself is NaN
-        larger = e.builder.select(e.builder.fcmp_unordered(">", a, b), a, b)
-        return e.builder.select(e.builder.fcmp_unordered("uno", b, b), b, larger)
+def _larger(e: Emitter, a: Any, b: Any) -> Any:
+    """NaN where either is: "unordered or greater", or b itself is NaN."""
+    larger = e.builder.select(e.builder.fcmp_unordered(">", a, b), a, b)
+    return e.builder.select(e.builder.fcmp_unordered("uno", b, b), b, larger)
 
-    return (FLOATS(a, b), emit) if a == b == FLOATS else None
+
+def _maximum(_, a, b):
+    return (FLOATS(a, b), lambda e, a, b: _larger(e, a, b)) if a == b == FLOATS else None
 
 
 def _where_less(_, a, b, x, y):
@@ -181,18 +186,28 @@ def _where_less(_, a, b, x, y):
     return (FLOATS(a, b, x, y), emit) if a == b == x == y == FLOATS else None
 
 
+def _by_halves(e: Emitter, v: Any, join: Any) -> Any:
+    """One number of all lanes: 8 and 8 joined, 4 and 4, 2 and 2, 1 and 1."""
+    width = N
+    while width > 1:
+        width //= 2
+        v = join(*(_picked(e, v, range(s, s + width)) for s in (0, width)))
+    return e.builder.extract_element(v, ir.IntType(32)(0))
+
+
 def _total(_, v):
     def emit(e, v):
-        add = e.builder.fadd if v_type == FLOATS else e.builder.add
-        width = N
-        while width > 1:
-            width //= 2
-            halves = [_picked(e, v, range(s, s + width)) for s in (0, width)]
-            v = add(*halves)
-        return e.builder.extract_element(v, ir.IntType(32)(0))
+        return _by_halves(e, v, e.builder.fadd if v_type == FLOATS else e.builder.add)
 
     v_type = v
     return (v.dtype(v), emit) if isinstance(v, Lanes) else None
+
+
+def _largest(_, v):
+    def emit(e, v):
+        return _by_halves(e, v, lambda a, b: _larger(e, a, b))
+
+    return (types.float32(v), emit) if v == FLOATS else None
 
 
 def _picked(e: Emitter, v: Any, order: Any, other: Any = None) -> Any:

@@ -3,7 +3,7 @@
     fma(a, b, c) = a·b + c        in each of 16 lanes, rounded once
 
 As written, lanes are NumPy arrays of 16; compiled, a value of LLVM type `<16 x float>`: one
-register with AVX-512, two with AVX2, four with NEON. `+ - *` work on lanes in both forms. Arrays
+register with AVX-512, two with AVX2, four with NEON. `+ - * /` work on lanes in both forms. Arrays
 are 1-D, contiguous, float32 or int32, and may start anywhere: no alignment is assumed. Compiled,
 nothing checks an index.
 
@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "COUNT", "fill", "fma", "load", "load_part", "maximum", "splat", "store", "store_part", "total",
-    "transpose", "where_less", "zeros",
+    "COUNT", "fill", "fma", "largest", "load", "load_part", "maximum", "splat", "store",
+    "store_part", "total", "transpose", "where_less", "zeros",
 ]  # fmt: skip
 
 Array = np.ndarray
@@ -87,6 +87,11 @@ def total(v: Array) -> float:
     while len(v) > 1:
         v = v[: len(v) // 2] + v[len(v) // 2 :]
     return v[0]
+
+
+def largest(v: Array) -> float:
+    """The largest of all float32 lanes, NaN where one is."""
+    return v.max()
 
 
 def transpose(x: Array, i: int, row: int, y: Array, j: int, step: int) -> None:
