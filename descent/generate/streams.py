@@ -24,6 +24,31 @@ class Streams:
         self._start: Callable[[], Sequence[Iterator[Step]]] | None = start
         self._sources: list[tuple[int, Iterator[Step]]] = []
         self._at = 0
+        self._failed: Exception | None = None
+
+    def poll(self) -> list[tuple[int, Step]] | None:
+        """What there is after one turn of computing at most, maybe nothing; None at the end.
+
+        For a reader that has others to serve: `next` may need many turns to read a long prompt.
+        """
+        if self._failed is not None:
+            raise self._failed
+        self._open()
+        made: list[tuple[int, Step]] = []
+        if self._sources and not self.ready:
+            source = self._sources[self._at % len(self._sources)][1]
+            if isinstance(source, Handle):
+                source.advance()
+            else:
+                return [item] if (item := next(self, None)) else None
+        try:
+            while self.ready and (item := next(self, None)) is not None:
+                made.append(item)
+        except Exception as error:
+            if not made:
+                raise
+            self._failed = error  # what came before it is told first
+        return made if made or self._sources else None
 
     @property
     def ready(self) -> bool:
@@ -33,10 +58,13 @@ class Streams:
     def __iter__(self) -> Iterator[tuple[int, Step]]:
         return self
 
-    def __next__(self) -> tuple[int, Step]:
+    def _open(self) -> None:
         if self._start is not None:
             start, self._start = self._start, None
             self._sources = list(enumerate(start()))
+
+    def __next__(self) -> tuple[int, Step]:
+        self._open()
         while self._sources:
             self._at %= len(self._sources)
             index, source = self._sources[self._next_ready()]

@@ -1,10 +1,9 @@
 """One thread per model, taking turns: a token of each running request at a time.
 
-A request is an iterator; a turn is one `next()`, and what is ready after it. So no request waits
-for another's last token, a cancelled one ends within a token, and the event loop never computes.
-Where the model has an engine, the first `next()` of a round computes a token of every request, and
-the others find theirs ready. The queue is bounded: what does not fit is refused at once, rather
-than answered late.
+A turn is one `poll()` of a request's steps. So no request waits for another's last token, a
+cancelled one ends within a token, and the event loop never computes. Where the model has an engine,
+the first poll of a round computes a token of every request, and the others find theirs ready. The
+queue is bounded: what does not fit is refused at once, rather than answered late.
 """
 
 from __future__ import annotations
@@ -153,13 +152,12 @@ class Worker:
             self._metrics.finished.labels(self.name, "abort").inc()
             return False
         try:
-            while True:
-                index, step = next(job.steps)
-                self._observe(job, step)
-                job.put((index, step))
-                if not job.steps.ready:
-                    return True
-        except StopIteration:
+            items = job.steps.poll()
+            for item in items or ():
+                self._observe(job, item[1])
+                job.put(item)
+            if items is not None:
+                return True
             job.put(None)
         except Exception as error:  # a model's failure belongs to its request, not to the thread
             job.put(error)

@@ -11,6 +11,7 @@ engine each), priorities.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -361,8 +362,11 @@ class Engine:
             handle.wait(timeout_s=1.0)
             return
         with self._turn:
-            if not handle.has_news and not self.turn() and not handle.has_news:
+            if handle.has_news or self.turn() or handle.has_news:
+                return
+            if not self.scheduler.waiting:
                 raise RuntimeError("the engine has nothing to do, but a request is not complete")
+        time.sleep(0.001)  # blocks are lent to `hidden`, which needs the lock to give them back
 
     def _let_go(self) -> None:
         """Called when a handle is cancelled: free its blocks now, unless a turn will anyway."""

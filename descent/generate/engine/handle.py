@@ -47,6 +47,11 @@ class Handle:
             self._advance(self)
         return self._ready.popleft()
 
+    def advance(self) -> None:
+        """Take one turn of the engine (or wait a moment for its thread) unless there is news."""
+        if not self.has_news:
+            self._advance(self)
+
     @property
     def has_news(self) -> bool:
         """Whether `next` answers at once."""

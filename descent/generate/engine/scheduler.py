@@ -106,7 +106,7 @@ class Scheduler:
         """Blocks for `upto` tokens, at the cost of later arrivals; False: of `task` itself."""
         while sequence.missing(self.pool, upto) > self.pool.n_available:
             latest = self.running[-1]
-            if latest is task and len(self.running) == 1:
+            if latest is task and len(self.running) == 1 and self._holds_all(task):
                 self.running.remove(task)
                 task.end(MemoryError(self._too_small(task, upto)))
                 task.drop(self.pool)
@@ -116,6 +116,11 @@ class Scheduler:
                 return False
         sequence.make_room(self.pool, upto, self.copy_block)
         return True
+
+    def _holds_all(self, task: Task) -> bool:
+        """Whether `task` holds every block that is held: nobody else will give one back."""
+        own = {block for sequence in task.sequences for block in sequence.table}
+        return self.pool.n_held == len(own)
 
     def _send_back(self, task: Task) -> None:
         self.running.remove(task)
