@@ -17,7 +17,7 @@ import numpy as np
 
 from descent.data.text import Document
 
-__all__ = ["INFILL_TOKENS", "encode_for_infilling", "infill_ids", "infill_tokens"]
+__all__ = ["INFILL_TOKENS", "encode_for_infilling", "infill_ids", "infill_tokens", "named_tokens"]
 
 INFILL_TOKENS = ("<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>")
 # The same three as others spell them: StarCoder, SantaCoder, CodeLlama (two), DeepSeek.
@@ -34,11 +34,17 @@ _PASSAGE = (120, 900)  # characters
 
 def infill_tokens(tokenizer: Any) -> tuple[int, int, int] | None:
     """The ids of prefix, middle and suffix; None when the tokenizer has no such tokens."""
-    known = getattr(tokenizer, "special_tokens", None) or {}
+    known = named_tokens(tokenizer)
     for names in _SPELLINGS:
         if all(name in known for name in names):
             return known[names[0]], known[names[1]], known[names[2]]
     return None
+
+
+def named_tokens(tokenizer: Any) -> dict[str, int]:
+    """Tokens that stand for themselves, special or not (Qwen's marks for infilling are not)."""
+    added = getattr(tokenizer, "added_tokens", None) or {}
+    return {**added, **(getattr(tokenizer, "special_tokens", None) or {})}
 
 
 def infill_ids(tokenizer: Any, prefix: str, suffix: str) -> list[int]:

@@ -26,6 +26,7 @@ _TRIES = 6  # in a row that brought nothing
 _AGAIN = {408, 429, 500, 502, 503, 504}
 _BLOCK_BYTES = 1 << 20
 _LONGEST_WAIT_S = 60.0
+_SILENCE_S = 30.0  # a server that sends nothing for so long counts as cut off
 
 
 def download(
@@ -79,7 +80,9 @@ def _receive(
     asked = {**headers, "accept-encoding": "identity"} | (
         {"range": f"bytes={have}-"} if have else {}
     )
-    with session.stream("GET", url, headers=asked, follow_redirects=True) as response:
+    with session.stream(
+        "GET", url, headers=asked, follow_redirects=True, timeout=_SILENCE_S
+    ) as response:
         hf_raise_for_status(response)
         resumed = have > 0 and response.status_code == 206
         if have and not resumed:  # a server without ranges sends it all

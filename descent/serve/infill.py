@@ -16,6 +16,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import Field, model_validator
 
+from descent.data.infill import named_tokens
 from descent.generate.completer import Completer, Prompt
 from descent.generate.stream import Step
 from descent.serve.answering import Answer, Item, respond
@@ -83,7 +84,7 @@ def _prompt(completer: Completer, body: InfillRequest) -> Prompt:
     middle = infill_prompt(completer, body.input_prefix, body.input_suffix)
     begin, rest = middle.ids[: middle.hidden], middle.ids[middle.hidden :]
     before: list[int] = []
-    known = getattr(completer.tokenizer, "special_tokens", None) or {}
+    known = named_tokens(completer.tokenizer)
     mark = known.get("<|file_sep|>", known.get("<file_sep>"))
     for extra in body.input_extra:
         name = str(extra.get("filename") or "")

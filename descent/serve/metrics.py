@@ -50,9 +50,7 @@ class Metrics:
         self.whole_s = seconds("e2e_request_latency", "Submission to last token", model)
         self.queue_s = seconds("request_queue_time", "In the queue", model)
         self.request_prompt = numbers("request_prompt_tokens", "Prompt tokens of a request", model)
-        self.request_made = numbers(
-            "request_generation_tokens", "Tokens of a completion", model
-        )
+        self.request_made = numbers("request_generation_tokens", "Tokens of a completion", model)
         self.request_n = numbers("request_params_n", "n of a request", model)
         self.request_max = numbers("request_params_max_tokens", "max_tokens of a request", model)
         self.finished = counter(

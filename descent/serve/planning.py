@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from descent.data.infill import infill_ids, infill_tokens
+from descent.data.infill import infill_ids, infill_tokens, named_tokens
 from descent.generate.completer import Completer, Prompt, PromptError
 from descent.generate.sampling import Sampling
 from descent.serve.contract import CompletionRequest
@@ -160,7 +160,7 @@ def infill_prompt(completer: Completer, prefix: str | Sequence[int], suffix: str
 
 def infill_ends(completer: Completer, request: GenerationRequest) -> dict[str, Any]:
     """The setting that ends a middle: at any token that begins something else."""
-    known = getattr(completer.tokenizer, "special_tokens", None) or {}
+    known = named_tokens(completer.tokenizer)
     ends = {known[name] for name in _INFILL_ENDS if name in known}
     ends |= set(infill_tokens(completer.tokenizer) or ())
     return {"stop_token_ids": tuple(sorted({*ends, *(request.stop_token_ids or ())}))}

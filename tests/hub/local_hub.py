@@ -59,6 +59,7 @@ class Hub:
     repos: dict[str, Repo] = field(default_factory=dict)
     faults: dict[str, deque] = field(default_factory=lambda: defaultdict(deque))
     ranges: bool = True
+    stalled: threading.Event = field(default_factory=threading.Event)
     seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     url: str = ""
     port: int = 0
@@ -92,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
             name, revision = "/".join(parts[2:4]), parts[5] if len(parts) > 5 else "main"
             if self._fault("api"):
                 return None
-            repo = self._repo(name, revision)
+            repo = self._repo(name, revision, listing=True)
             return repo and self._send(200, json.dumps(repo.listing(name)).encode())
         if len(parts) > 4 and parts[2] == "resolve":
             name, revision, file = "/".join(parts[:2]), parts[3], "/".join(parts[4:])
@@ -112,16 +113,17 @@ class _Handler(BaseHTTPRequestHandler):
             return self._content(repo.files[file], file, about)
         return self._send(404, b"")
 
-    def _repo(self, name: str, revision: str) -> Repo | None:
+    def _repo(self, name: str, revision: str, listing: bool = False) -> Repo | None:
         repo = self.hub.repos.get(name)
-        allowed = repo is None or repo.token is None
+        # What a gated model consists of is public; its files are not.
+        allowed = repo is None or repo.token is None or (repo.gated and listing)
         if repo is not None and not allowed:
             allowed = self.headers.get("Authorization") == f"Bearer {repo.token}"
         if repo is None or (not allowed and not repo.gated):
             # The real hub does not tell a private model from one that is not there.
             self._send(401, b"", {"X-Error-Code": "RepoNotFound"})
         elif not allowed:
-            self._send(403, b"", {"X-Error-Code": "GatedRepo"})
+            self._send(401, b"", {"X-Error-Code": "GatedRepo"})
         elif revision not in (*repo.refs, repo.commit):
             self._send(404, b"", {"X-Error-Code": "RevisionNotFound"})
         else:
@@ -142,6 +144,11 @@ class _Handler(BaseHTTPRequestHandler):
         body = content[start:]
         if fault and fault[0] == "wrong":
             body = bytes(byte ^ 1 for byte in body)
+        if fault and fault[0] == "stall":
+            self._send(206 if start else 200, body, about, stop_after=fault[1])
+            self.hub.stalled.wait(5)
+            self.close_connection = True
+            return
         if fault and fault[0] == "cut":
             self._send(206 if start else 200, body, about, stop_after=fault[1])
             self.close_connection = True

@@ -112,6 +112,15 @@ def test_a_cut_connection_goes_on_where_it_broke(hub, own_cache):
     assert len(own_cache) == 3
 
 
+def test_a_silent_server_counts_as_cut_off(hub, monkeypatch):
+    monkeypatch.setattr(downloading, "_SILENCE_S", 0.3)
+    hub.faults["model.safetensors"].append(("stall", 500_000))
+    path = pull("me/tiny")
+    hub.stalled.set()
+    assert (path / "model.safetensors").read_bytes() == WEIGHTS
+    assert [h.get("range") for h in hub.requests("/cdn/")] == [None, "bytes=500000-"]
+
+
 def test_an_interrupted_process_goes_on_where_it_stopped(hub):
     came = []
 
