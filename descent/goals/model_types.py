@@ -15,6 +15,7 @@ _MAKEMORE = {"n_embd": 64, "n_hidden": 64}
 
 MODEL_TYPES: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt": ("gpt", {}),
+    "llama": ("llama", {}),
     "transformer": (
         "gpt",
         {"n_layer": 4, "n_head": 4, "n_embd": 64, "tie": False, "init_std": None},

@@ -11,5 +11,5 @@ FAMILIES = (
     "comparisons", "dropping", "embedding", "exponentials", "extremes", "factors", "gammas",
     "gathers", "likelihood", "logic", "losses", "movement", "normal", "normalization",
     "probability", "products", "rectifiers", "reductions", "rounding", "scans", "solving",
-    "sorting", "special", "spread", "trigonometry", "windows",
+    "sorting", "special", "spread", "trigonometry", "turning", "windows",
 )  # fmt: skip

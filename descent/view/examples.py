@@ -61,6 +61,10 @@ MADE: dict[str, Callable[[], list[tuple[str, Arrays]]]] = {
         (f"{b} heads, {t}×{d}, causal", _attended(b, t, d))
         for b, t, d in ((32, 16, 16), (48, 64, 32), (4, 1024, 64))
     ],
+    "rotary": lambda: [
+        (f"{b}×{t}×{n}×{d}", [normal(b, t, n, d), normal(t, d // 2), normal(t, d // 2)])
+        for b, t, n, d in ((8, 16, 4, 16), (4, 128, 12, 64), (1, 2048, 32, 64))
+    ],
     "conv": lambda: [
         (f"{b}×{i}→{o}, {n}², {k}×{k}", _convolved(b, i, o, n, k))
         for b, i, o, n, k in ((8, 1, 6, 28, 5), (8, 16, 32, 28, 3), (4, 64, 64, 56, 3))

@@ -8,6 +8,7 @@ import descent
 from descent import optim
 from descent.nn import Parameter
 from descent.optim import cosine_with_warmup, lr_scheduler, warmup_stable_decay
+from descent.optim.schedule import inverse_sqrt
 
 
 def our_optimizer(kind="SGD", **options):
@@ -159,6 +160,17 @@ def test_cosine_with_warmup():
     assert rates[54] == pytest.approx(0.55)
     assert rates[104:] == [0.1] * 16
     assert rates[4:105] == sorted(rates[4:105], reverse=True)
+
+
+def test_inverse_sqrt_is_the_papers():
+    """§5.3: d^(−1/2) · min(step^(−1/2), step · warmup^(−3/2)), step from 1."""
+    d, warmup = 512, 4000
+    for step in (1, 2, 3999, 4000, 4001, 100_000):
+        paper = d**-0.5 * min(step**-0.5, step * warmup**-1.5)
+        assert inverse_sqrt(step - 1, peak=(d * warmup) ** -0.5, warmup=warmup) == (
+            pytest.approx(paper)
+        )
+    assert inverse_sqrt(0, peak=1.0, warmup=0) == 1.0
 
 
 @pytest.mark.parametrize("shape", ["linear", "sqrt"])

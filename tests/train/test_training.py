@@ -220,6 +220,11 @@ def test_schedules_start_warm_and_end_low(schedule) -> None:
     assert rates[-1] == pytest.approx(end, abs=0.06)
 
 
+def test_inverse_sqrt_goes_on_where_a_segment_ended() -> None:
+    s = TrainSettings(max_steps=100, warmup_steps=10, schedule="inverse_sqrt", learning_rate=1.0)
+    assert learning_rate(39, s) == learning_rate(39, s, 20) == pytest.approx(0.5)
+
+
 def test_bad_settings_say_what_is_right() -> None:
     with pytest.raises(ValueError, match="schedule must be one of cosine"):
         TrainSettings(schedule="cosin")
