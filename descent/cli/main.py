@@ -19,6 +19,7 @@ from descent.cli import (
     explain_command,
     finetune_command,
     models_command,
+    pretrain_command,
     profile_command,
     pull_command,
     run_command,
@@ -43,6 +44,7 @@ serve_command.register(app)
 up_command.up.command("names")(up_names.names)
 up_command.up.command("translate")(up_translate.translate)
 finetune_command.register(app)
+pretrain_command.register(app)
 explain_command.register(app)
 show_command.register(app)
 run_command.register(app)

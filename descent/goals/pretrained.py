@@ -40,11 +40,12 @@ class Base:
         return self.config["vocab_size"]
 
     def fingerprint(self) -> int:
-        """A checksum over the beginning of every weight: whether it is still the same model."""
+        """A checksum over both ends of every weight: whether it is still the same model."""
         crc = 0
         for name, t in self.model.state_dict().items():
             crc = zlib.crc32(name.encode(), crc)
-            crc = zlib.crc32(t.array.reshape(-1)[:1024].tobytes(), crc)
+            flat = t.array.reshape(-1)
+            crc = zlib.crc32(flat[:1024].tobytes() + flat[-1024:].tobytes(), crc)
         return crc
 
 

@@ -22,8 +22,9 @@ class TrainSettings:
 
     `accumulate` batches make one step, their gradients averaged. `eval_every`, `save_every` count
     steps. `patience`: stop after so many evaluations without a better validation loss (None:
-    never). `decay_at`: for the "step" schedule, the step after which lr is a tenth. `compile`: run
-    the forward and backward pass as one compiled program.
+    never). `decay_at`: for the "step" schedule, the step after which lr is a tenth. `decay_steps`:
+    where the other schedules end, if not at `max_steps`. `compile`: run the forward and backward
+    pass as one compiled program.
     """
 
     max_steps: int = 1000
@@ -34,6 +35,7 @@ class TrainSettings:
     min_lr_ratio: float = 0.1
     warmup_steps: int = 50
     schedule: str = "cosine"
+    decay_steps: int | None = None
     decay_at: int = 0
     weight_decay: float = 0.1
     beta1: float = 0.9
@@ -85,7 +87,7 @@ def learning_rate(step: int, s: TrainSettings, first_step: int = 0) -> float:
     """
     if s.schedule == "inverse_sqrt":
         return inverse_sqrt(step, peak=s.learning_rate, warmup=s.warmup_steps)
-    t, total = step - first_step, max(1, s.max_steps - first_step)
+    t, total = step - first_step, max(1, (s.decay_steps or s.max_steps) - first_step)
     warmup, peak = min(s.warmup_steps, total // 2), s.learning_rate
     floor = s.min_lr_ratio * peak
     if s.schedule == "cosine":
