@@ -8,7 +8,6 @@ lie as a float32 parameter needs them, so a model of float32 weights costs its f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,20 +20,39 @@ from descent.nn import init
 __all__ = ["Bundle"]
 
 
-@dataclass
 class Bundle:
     """A model in parts.
 
-    `weights` maps our parameter names to arrays (or `Quantised` blocks); tied weights stand under
-    one name. `about` may hold source, format, name, licence, bos_id, eos_ids, chat_template,
-    context (tokens), and notes (sentences on what was lost or changed on the way).
+    Args:
+        weights: our parameter names → arrays (or `Quantised` blocks); tied weights stand under one
+            name.
+        tokenizer: a tokenizer, None, or a function that makes one when it is first asked for.
+        about: may hold source, format, name, licence, bos_id, eos_ids, chat_template, context
+            (tokens), and notes (sentences on what was lost or changed on the way).
     """
 
-    kind: str
-    config: dict[str, Any]
-    weights: Weights
-    tokenizer: Any = None
-    about: dict[str, Any] = field(default_factory=dict)
+    def __init__(
+        self,
+        kind: str,
+        config: dict[str, Any],
+        weights: Weights,
+        tokenizer: Any = None,
+        about: dict[str, Any] | None = None,
+    ) -> None:
+        self.kind, self.config, self.weights = kind, config, weights
+        self.about: dict[str, Any] = {} if about is None else about
+        self._tokenizer = tokenizer
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer; None where there is none or it could not be read (see the notes)."""
+        if callable(self._tokenizer):
+            self._tokenizer = self._tokenizer()
+        return self._tokenizer
+
+    @tokenizer.setter
+    def tokenizer(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
 
     @classmethod
     def of(

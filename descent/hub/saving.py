@@ -127,6 +127,7 @@ _WIDTH = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "float32": 4, "float16": 2, "
 
 def _notes(bundle: Bundle, format: str, dtype: str, files: dict[str, int]) -> list[str]:
     """What is less exact than before, in sentences."""
+    has_tokenizer = bundle.tokenizer is not None  # asked first: it may leave a note
     notes = list(bundle.about.get("notes", []))
     kinds = {s.kind for s in bundle.weights.stored.values()}
     if dtype in ("q8_0", "q4_0", "int8"):
@@ -137,7 +138,6 @@ def _notes(bundle: Bundle, format: str, dtype: str, files: dict[str, int]) -> li
         notes.append("bfloat16 weights beyond float16's range or precision were rounded")
     elif any(kind.startswith("Q") for kind in kinds):
         notes.append(f"quantised weights were written as {dtype}: no smaller error than before")
-    has_tokenizer = any("tokenizer" in name for name in files) or format == "gguf"
-    if bundle.tokenizer is not None and not has_tokenizer:
-        notes.append("the tokenizer was not written: this format has no place for ours")
+    if has_tokenizer and format not in ("hf", "run", "gguf"):
+        notes.append("the tokenizer was not written: this format has no place for one")
     return notes

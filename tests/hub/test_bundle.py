@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from tests.hub.tiny import logits, tiny
 
 import descent as dc
 from descent import nn
@@ -10,6 +9,7 @@ from descent.data.errors import DataError
 from descent.hub import Bundle, load, save
 from descent.hub.weights import Weights, narrowed, widened
 from descent.nn import init
+from tests.hub.tiny import logits, tiny
 
 
 def test_building_shares_mapped_float32_and_leaves_the_file_alone(tmp_path):

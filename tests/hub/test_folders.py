@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from tests.hub.tiny import ids, logits, same_weights, tiny
 
 from descent.hub import load, save
 from descent.hub.formats.errors import FormatError
+from tests.hub.tiny import ids, logits, same_weights, tiny
 
 FAMILIES = [
     ("gpt", {}),

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.data.known import BESIDE
-from tests.hub.tiny import logits, same_weights, tiny
 
 import descent as dc
 from descent.hub import load, save
 from descent.hub.formats.errors import FormatError
+from tests.data.known import BESIDE
+from tests.hub.tiny import logits, same_weights, tiny
 
 # Greedy ids after token 1 by llama2.c's run.c (commit of 2024-08, gcc -O2): forward() and
 # sample_argmax() called from a main() of four lines that includes run.c with TESTING defined.

@@ -148,10 +148,7 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "encoder.
 
 
 def tokenizer_in(folder: Path, about: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The folder's tokenizer and `about` with its chat template.
-
-    None without a tokenizer, or with one of an unknown kind; the reason stands in `notes`.
-    """
+    """What reads the folder's tokenizer (None without one), and `about` with its chat template."""
     settings = folder / "tokenizer_config.json"
     if settings.is_file():
         template = json_file(settings).get("chat_template")
@@ -160,7 +157,7 @@ def tokenizer_in(folder: Path, about: dict[str, Any]) -> tuple[Any, dict[str, An
         about["chat_template"] = (folder / "chat_template.jinja").read_text(encoding="utf-8")
     if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
         return None, about
-    return read_tokenizer(folder, about), about
+    return lambda: read_tokenizer(folder, about), about
 
 
 def read_tokenizer(path: Path, about: dict[str, Any]) -> Any:

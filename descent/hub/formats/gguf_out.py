@@ -121,7 +121,11 @@ def _settings(bundle: Bundle, dtype: str) -> dict[str, Any]:
     settings |= {f"{name}.{key}": value for key, value in sizes.items()}
     if bundle.kind == "gpt" and bundle.config.get("activation", "gelu_tanh") != "gelu_tanh":
         settings["descent.activation"] = bundle.config["activation"]
-    return settings | token_settings(bundle.tokenizer, about)
+    tokens = token_settings(bundle.tokenizer, about)
+    if bundle.tokenizer is not None and "tokenizer.ggml.model" not in tokens:
+        about.setdefault("notes", []).append("the tokenizer was not written: GGUF has no name for "
+                                             "the way it cuts text")  # fmt: skip
+    return settings | tokens
 
 
 def _common(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,24 +31,28 @@ PATTERNS: dict[str, str | None] = {
 
 
 def about_tokens(settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The tokenizer (or None) and what `Bundle.about` says of it."""
+    """What makes the tokenizer (None without one), and what `Bundle.about` says of it."""
     about: dict[str, Any] = {
         "bos_id": _id(settings, "bos"),
         "eos_ids": [i for i in (_id(settings, "eos"), _id(settings, "eot")) if i is not None],
         "chat_template": settings.get("tokenizer.chat_template"),
     }
-    model = settings.get("tokenizer.ggml.model")
-    if model is None:
+    if "tokenizer.ggml.model" not in settings:
         return None, about
+    return lambda: _made(settings, about), about
+
+
+def _made(settings: dict[str, Any], about: dict[str, Any]) -> Any:
+    model = settings["tokenizer.ggml.model"]
     try:
         if model == "llama":
-            return _pieces(settings, about), about
+            return _pieces(settings, about)
         if model == "gpt2":
-            return _byte_level(settings, about), about
+            return _byte_level(settings, about)
         raise DataError(f"tokenizers of kind {str(model)[:40]!r} are not known")
     except (DataError, ValueError, TypeError, KeyError, IndexError) as error:
         about["notes"] = [f"its tokenizer can't be read: {error}"]
-        return None, about
+        return None
 
 
 def _id(settings: dict[str, Any], name: str) -> int | None:
@@ -94,6 +98,8 @@ def _byte_level(settings: dict[str, Any], about: dict[str, Any]) -> Any:
     spec = byte_level_spec(
         ids, merges, added, pattern=None if digits else pattern, ignore_merges=pre.startswith("lla")
     )
+    if pre == "qwen2":
+        spec["normalizer"] = {"type": "NFC"}
     if digits:  # SmolLM: every digit by itself, then GPT-2's cut
         first = {"type": "Digits", "individual_digits": True}
         spec["pre_tokenizer"] = {

@@ -60,7 +60,7 @@ def read_openai(folder: Path) -> Bundle:
                              "name": folder.resolve().name, "context": config["block_size"],
                              "checkpoint": prefix.name}  # fmt: skip
     tokenizer, about = tokenizer_in(folder, about)
-    end = getattr(tokenizer, "special_tokens", {}).get("<|endoftext|>")
+    end = 50256 if config["vocab_size"] == 50257 else None
     about |= {"bos_id": end, "eos_ids": [] if end is None else [end]}
     return Bundle("gpt", config, Weights(stored, files), tokenizer, about)
 

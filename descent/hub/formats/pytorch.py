@@ -87,6 +87,7 @@ class _Structure:
             "torch._utils._rebuild_parameter": lambda tensor, *rest: tensor,
             "torch.Size": lambda sizes=(): tuple(sizes),
             "torch.device": lambda *name: ":".join(map(str, name)),
+            **{f"{module}.set": _set for module in ("builtins", "__builtin__")},
             "_codecs.encode": lambda text, encoding="latin1": str(text).encode("latin-1"),
             **{f"torch.{name}": kind for name, kind in _STORAGES.items()},
             **{f"torch.{name}": name for name in _DTYPES},
@@ -144,6 +145,12 @@ class _Structure:
             return widened(array) if storage.kind == "BF16" else array
 
         return Stored(shape, storage.kind, read)
+
+
+def _set(items: Any = ()) -> set[Any]:
+    if not all(isinstance(item, (str, int, float)) for item in items):
+        raise ValueError("makes a set of other things than plain values")
+    return set(items)
 
 
 def _ordered(*arguments: Any) -> OrderedDict[Any, Any]:

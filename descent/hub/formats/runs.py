@@ -49,7 +49,8 @@ def read_run(folder: Path) -> Bundle:
         "goal": config.get("goal"),
         "metadata": metadata,
     }
-    tokenizer, about = tokenizer_in(folder, about)
+    read, about = tokenizer_in(folder, about)
+    tokenizer = read() if read else None  # small, and needed to know the end token
     end = getattr(tokenizer, "special_tokens", {}).get("<|endoftext|>")
     about |= {"bos_id": None, "eos_ids": [] if end is None else [end]}
     return Bundle(kind, model["config"], Weights(tensors, [file]), tokenizer, about)
