@@ -49,7 +49,7 @@ transpose, t = permute.named("transpose"), permute.named("t")
 def select(x, index):
     """Basic indexing by integers, slices, None and Ellipsis: a view."""
     y = x[index]
-    if type(y) is np.ndarray:
+    if isinstance(y, np.ndarray):  # a shadow of a compiled step, too
         return y
     return x[(*index, ...) if type(index) is tuple else (index, ...)]
 

@@ -192,6 +192,8 @@ case(
     (2, 2, 5, 4),
     (2, 2, 5, 4),
 )
+case("ellipsis", lambda a: a[..., :2] * a[..., 1:3] - a[0, ..., 3:], (2, 3, 4))
+case("rotary", F.rotary, (2, 5, 3, 4), (5, 2), (5, 2))
 case(
     "attn_mask",
     lambda q, k, v: F.scaled_dot_product_attention(q, k, v, attn_mask=dc.ones(5, 5).tril().bool()),
