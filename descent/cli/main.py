@@ -18,6 +18,7 @@ from descent.cli import (
     convert_command,
     explain_command,
     finetune_command,
+    generate_command,
     models_command,
     pretrain_command,
     profile_command,
@@ -45,6 +46,7 @@ up_command.up.command("names")(up_names.names)
 up_command.up.command("translate")(up_translate.translate)
 finetune_command.register(app)
 pretrain_command.register(app)
+generate_command.register(app)
 explain_command.register(app)
 show_command.register(app)
 run_command.register(app)

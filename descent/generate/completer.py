@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from descent.generate.engine import Engine
+from descent.generate.engine import Completion, Engine
+from descent.generate.engine.reports import best
 from descent.generate.lexicon import Lexicon
 from descent.generate.protocols import LanguageModel, Tokenizer
 from descent.generate.sampling import Sampling
@@ -235,6 +236,30 @@ class Completer:
             return handles
 
         return Streams(start)
+
+    def generate(
+        self, prompts: Sequence[str | Sequence[int]], sampling: Sampling | None = None
+    ) -> list[list[Completion]]:
+        """The `n` completions of each prompt, computed together where the model has an engine.
+
+        Prompts too long for the context lose their beginning unless `sampling.overflow` says
+        "refuse".
+
+        Raises:
+            PromptError: a prompt or setting that cannot be taken.
+        """
+        sampling = sampling or self.defaults
+        self.check(sampling)
+        n = sampling.n if sampling.beams > 1 else sampling.best_of or sampling.n
+        if n > sampling.n and sampling.logprobs is None:
+            sampling = replace(sampling, logprobs=0)  # needed to tell which is best
+        keep = None if sampling.overflow == "refuse" else -1
+        ready = [self.fit(self.encode(p), sampling.max_tokens, keep) for p in prompts]
+        steps: list[list[Step]] = [[] for _ in range(n * len(ready))]
+        for index, step in self.streams(ready, sampling, n=n):
+            steps[index].append(step)
+        made = [Completion.of(group) for group in steps]
+        return [best(made[i : i + n], sampling.n) for i in range(0, len(made), n)]
 
     def complete_text(self, prompt: str = "", **settings: Any) -> str:
         """The continuation of `prompt` as text; `settings` are fields of `Sampling`."""

@@ -14,63 +14,22 @@ import threading
 import time
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from descent.generate.engine.handle import Handle
 from descent.generate.engine.pool import BlockPool
+from descent.generate.engine.reports import Completion, Stats, best
 from descent.generate.engine.scheduler import Feed, Scheduler
 from descent.generate.engine.sequence import SequenceState
 from descent.generate.engine.tasks import CompletionTask, Task, fitted
 from descent.generate.lexicon import Lexicon
 from descent.generate.protocols import Tokenizer
 from descent.generate.sampling import Sampling
-from descent.generate.writing import Step
 
-__all__ = ["Completion", "Engine", "Stats"]
-
-
-@dataclass(frozen=True)
-class Stats:
-    """Where an engine stands. `cache_use`: share of the blocks that running sequences hold."""
-
-    running: int
-    waiting: int
-    cache_use: float
-    prefix_tokens_asked: int
-    prefix_tokens_found: int
-    preempted: int
-    prompt_tokens: int
-    generated_tokens: int
-    guessed_tokens: int
-    accepted_guesses: int
-    turns: int
-
-
-@dataclass(frozen=True)
-class Completion:
-    """One finished text. `logprob`: the sum over its tokens, None unless `logprobs` was set."""
-
-    text: str
-    ids: tuple[int, ...]
-    finish_reason: str
-    logprob: float | None
-    steps: tuple[Step, ...]
-
-    @classmethod
-    def of(cls, steps: Sequence[Step]) -> Completion:
-        """From the steps of one handle."""
-        made = tuple(step for step in steps if not step.prompt)
-        known = [step.logprob for step in made if step.logprob is not None]
-        return cls(
-            text="".join(step.text for step in steps),  # an echoed prompt is part of it
-            ids=tuple(step.id for step in made),
-            finish_reason=(made[-1].finish_reason if made else None) or "length",
-            logprob=float(np.sum(known)) if known else None,
-            steps=tuple(steps),
-        )
+__all__ = ["Engine"]
 
 
 class Engine:
@@ -207,13 +166,8 @@ class Engine:
             self.submit_all(encode(p) if isinstance(p, str) else p, sampling, echo=echo)
             for p in prompts
         ]
-        results = []
-        for group in groups:
-            made = [Completion.of(list(handle)) for handle in group]
-            if ranked and len(made) > sampling.n:
-                made.sort(key=lambda c: (c.logprob or 0.0) / max(len(c.ids), 1), reverse=True)
-            results.append(made[: sampling.n])
-        return results
+        made = [[Completion.of(list(handle)) for handle in group] for group in groups]
+        return [best(group, sampling.n) if ranked else group for group in made]
 
     # Turns
 
