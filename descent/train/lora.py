@@ -100,14 +100,15 @@ def adapters(model: nn.Module) -> Iterator[tuple[str, Any]]:
 
 def merged_state(model: nn.Module) -> dict[str, np.ndarray]:
     """The weights of the plain model, adapters added in, by the names it had before `adapt`."""
+    layers = {path: m for path, m in model.named_modules() if hasattr(m, "merged")}
     found: dict[str, np.ndarray] = {}
-    layers = dict(adapters(model))
     for name, t in model.state_dict().items():
         path, _, last = name.rpartition(".")
         if path not in layers or last == "bias":
             found[name] = t.array
     for path, layer in layers.items():
-        found[f"{path}.weight"] = layer.merged()
+        made: Any = layer
+        found[f"{path}.weight"] = made.merged()
     return found
 
 
