@@ -196,12 +196,12 @@ class _Settings:
         divisors = as_float32(self.container.tensors[ROPE_FREQS].read(True)).reshape(-1)
         if divisors.shape == (config["head_dim"] // 2,) and np.isfinite(divisors).all():
             plain = frequencies(config["head_dim"], config["rope_base"], None, 0)[0]
-            scaling = {"rope_type": "llama3", "factor": float(divisors.max()),
-                       "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-                       "original_max_position_embeddings": 8192}  # fmt: skip
-            for trained in (8192, config["block_size"]):
-                scaling["original_max_position_embeddings"] = trained
-                scaled = frequencies(config["head_dim"], config["rope_base"], scaling, 0)[0]
-                if np.allclose(plain / scaled, divisors, rtol=1e-4):
-                    return dict(scaling)
+            for factor in (float(divisors.max()), 8.0, 32.0):
+                for trained in (8192, config["block_size"]):
+                    scaling = {"rope_type": "llama3", "factor": max(factor, 1.0),
+                               "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                               "original_max_position_embeddings": trained}  # fmt: skip
+                    scaled = frequencies(config["head_dim"], config["rope_base"], scaling, 0)[0]
+                    if np.allclose(plain / scaled, divisors, rtol=1e-4):
+                        return scaling
         raise self.file.fail(f"{ROPE_FREQS} is no rotary scaling of a published Llama 3")
