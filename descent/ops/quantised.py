@@ -131,8 +131,9 @@ def take(b, row, col, p, depth, left, n, piece):
 def scale_of(unit, halves, at):
     """Keep the units of 16 columns as float16; 1 / what was kept, 0 for 0."""
     narrow.write(halves, at, unit)
-    kept, none = narrow.widened(halves, at), lanes.zeros()
-    return lanes.where_less(none, kept * kept, lanes.fill(ONE) / kept, none)
+    kept, none, one = narrow.widened(halves, at), lanes.zeros(), lanes.fill(ONE)
+    something = lanes.where_less(none, kept * kept, kept, one)
+    return lanes.where_less(none, kept * kept, one / something, none)
 
 
 @kernel
