@@ -60,54 +60,72 @@ def translate(
     for first in range(0, len(order), batch):
         some = order[first : first + batch]
         with no_grad():
-            best = _search(model, [sources[i] for i in some], beam, alpha, extra)
+            best = _Search(model, [sources[i] for i in some], beam, alpha, extra).run()
         found.update(zip(some, best))
     return [found[i] for i in range(len(sources))]
 
 
-def _search(
-    model: Any, sources: list[Sequence[int]], beam: int, alpha: float, extra: int
-) -> list[Hypothesis]:
-    """One batch; row b · beam + j is hypothesis j of source b."""
-    c, n = model.config, len(sources)
-    length = max(map(len, sources)) + 1
-    x, _ = filled([(s, []) for s in sources], length, bos=c.bos, eos=c.eos, pad=c.pad)
-    memory = model.encode(from_numpy(np.ascontiguousarray(x[:, 0]))).rows(np.repeat(range(n), beam))
-    scores = np.full((n, beam), -np.inf)
-    scores[:, 0] = 0.0  # all hypotheses are the empty one: only one of them counts
-    ids = np.full((n * beam, 1), c.bos, np.int64)
-    most = [min(len(s) + extra, c.block_size - 1) for s in sources]
-    ended: list[list[Hypothesis]] = [[] for _ in sources]
-    while True:
-        logits = model.decode(from_numpy(ids[:, -1:].copy()), memory, keep=True)
-        logp = _log_softmax(logits.array[:, 0], c.pad).reshape(n, beam, -1)  # n k V
-        total = scores[:, :, None] + logp
-        at = _largest(total.reshape(n, -1), 2 * beam)  # enough, though k of them may end
-        parents, words = np.divmod(at, logp.shape[2])
-        values = np.take_along_axis(total.reshape(n, -1), at, 1)
-        rows, tokens = np.zeros((n, beam), int), np.full((n, beam), c.pad)
-        scores = np.full((n, beam), -np.inf)
+class _Search:
+    """One batch; row b · beam + j of the model's batch is hypothesis j of source b."""
+
+    def __init__(
+        self, model: Any, sources: list[Sequence[int]], beam: int, alpha: float, extra: int
+    ) -> None:
+        c, n = model.config, len(sources)
+        self.model, self.beam, self.alpha = model, beam, alpha
+        length = max(map(len, sources)) + 1
+        x, _ = filled([(s, []) for s in sources], length, bos=c.bos, eos=c.eos, pad=c.pad)
+        memory = model.encode(from_numpy(np.ascontiguousarray(x[:, 0])))
+        self.memory = memory.rows(np.repeat(range(n), beam))
+        self.ids = np.full((n * beam, 1), c.bos, np.int64)
+        self.scores = np.full((n, beam), -np.inf)
+        self.scores[:, 0] = 0.0  # all hypotheses are the empty one: only one of them counts
+        self.most = [min(len(s) + extra, c.block_size - 1) for s in sources]
+        self.ended: list[list[Hypothesis]] = [[] for _ in sources]
+
+    def run(self) -> list[Hypothesis]:
+        """The best of every source."""
+        while not all(self._over(b) for b in range(len(self.ended))):
+            self._lengthen()
+        return [max(e, key=lambda h: (h.ended, h.score)) for e in self.ended]
+
+    def _over(self, b: int) -> bool:
+        return len(self.ended[b]) >= self.beam or not np.isfinite(self.scores[b]).any()
+
+    def _lengthen(self) -> None:
+        """One token more for all."""
+        n, k, pad = len(self.ended), self.beam, self.model.config.pad
+        last = from_numpy(np.ascontiguousarray(self.ids[:, -1:]))
+        logits = self.model.decode(last, self.memory, keep=True)
+        logp = _log_softmax(logits.array[:, 0], pad).reshape(n, k, -1)  # n k V
+        total = (self.scores[:, :, None] + logp).reshape(n, -1)
+        at = _largest(total, 2 * k)  # enough, though k of them may end
+        values = np.take_along_axis(total, at, 1)
+        rows, words = np.zeros((n, k), int), np.full((n, k), pad)
+        over = [self._over(b) for b in range(n)]
+        self.scores = np.full((n, k), -np.inf)
         for b in range(n):
-            if len(ended[b]) >= beam:
-                continue
-            j = 0
-            for parent, word, value in zip(parents[b], words[b], values[b]):
-                row = b * beam + int(parent)
-                last = memory.length > most[b]  # only the end may follow
-                if not np.isfinite(value) or j == beam:
-                    continue
-                if word == c.eos or last:
-                    out = ids[row, 1:].tolist()
-                    score = float(value) / ((5 + len(out) + 1) / 6) ** alpha
-                    ended[b].append(Hypothesis(score, out, bool(word == c.eos)))
-                    continue
-                rows[b, j], tokens[b, j], scores[b, j] = row, word, value
-                j += 1
-        if all(len(e) >= beam or not np.isfinite(s).any() for e, s in zip(ended, scores)):
-            return [max(e, key=lambda h: (h.ended, h.score)) for e in ended]
+            if not over[b]:
+                parents, tokens = np.divmod(at[b], logp.shape[2])
+                self._keep(b, b * k + parents, tokens, values[b], rows[b], words[b])
         flat = rows.reshape(-1)
-        memory = memory.rows(flat)
-        ids = np.concatenate([ids[flat], tokens.reshape(-1, 1)], 1)
+        self.memory = self.memory.rows(flat)
+        self.ids = np.concatenate([self.ids[flat], words.reshape(-1, 1)], 1)
+
+    def _keep(self, b: int, parents: Any, tokens: Any, values: Any, rows: Any, words: Any) -> None:
+        """Sort the candidates of source b, the best first, into ended and living ones."""
+        living = 0
+        for parent, token, value in zip(parents, tokens, values):
+            if living == self.beam or not np.isfinite(value):
+                break
+            ends = token == self.model.config.eos
+            if ends or self.memory.length > self.most[b]:  # then only the end may follow
+                out = self.ids[parent, 1:].tolist()
+                score = float(value) / ((5 + len(out) + 1) / 6) ** self.alpha
+                self.ended[b].append(Hypothesis(score, out, bool(ends)))
+            else:
+                rows[living], words[living], self.scores[b, living] = parent, token, value
+                living += 1
 
 
 def _log_softmax(logits: np.ndarray, pad: int) -> np.ndarray:
