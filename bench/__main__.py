@@ -28,9 +28,9 @@ from bench.sides.process import clean_environment, peers_folder
 HERE = Path(__file__).parent
 NAMES = (
     "micrograd", "moons_tensors", "makemore_mlp", "makemore_transformer", "nanogpt_cpu",
-    "gpt2_124m", "lora", "products", "busy", "small_ops", "ladder", "adamw",
+    "gpt2_124m", "lora", "products", "busy", "small_ops", "ladder", "adamw", "bpe",
 )  # fmt: skip
-CHECKOUTS = ("micrograd", "makemore", "nanoGPT", "llm.c")
+CHECKOUTS = ("micrograd", "makemore", "nanoGPT", "llm.c", "minbpe")
 
 
 def measure(name: str, quick: bool, environment: dict[str, str]) -> list[Result]:

@@ -50,7 +50,7 @@ class Detokenizing:
         elif kind == "Replace" and "String" in spec["pattern"]:
             self.replacements += ((spec["pattern"]["String"], spec["content"]),)
         elif kind == "Strip" and spec["content"] == " " and not spec["stop"]:
-            self.drop_spaces = spec["start"]
+            self.drop_spaces = int(spec["start"])
         else:
             raise DataError(
                 f"decoder {kind!r} ({spec!r}) is not known here; known are Sequence, ByteLevel, "

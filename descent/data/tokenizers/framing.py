@@ -34,6 +34,8 @@ def frame(tokenizer: Any, spec: dict | None, config: dict) -> Frame:
         begin = (tokenizer.bos_id,) if add_bos else ()
     if isinstance(add_eos, bool) and tokenizer.eos_id is not None:
         end = (tokenizer.eos_id,) if add_eos else ()
+    if not all(type(token) is int and token >= 0 for token in (*begin, *end)):
+        raise DataError("the post-processor must name ids ≥ 0")
     return begin, end
 
 

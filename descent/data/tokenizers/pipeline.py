@@ -21,6 +21,7 @@ from descent.data.tokenizers.word_bpe import WordBPE
 
 __all__ = ["PipelineTokenizer"]
 
+_PROBE = "Aa 1,\n"
 _CACHED_WORDS = 1 << 18
 _CACHED_LENGTH = 256
 
@@ -36,14 +37,15 @@ class PipelineTokenizer(Tokenizer):
 
     def __init__(self, spec: dict, config: dict | None = None):
         self.spec, self.config = spec, dict(config or {})
+        self._cache: dict[str, list[int]] = {}
         try:
             self._build(spec)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            self._frame(spec.get("post_processor"))
+            self.decode(self._encode(_PROBE, self.special_tokens))  # a wrong type shows here
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(f"not a complete tokenizer.json: {error!r}") from None
-        self._frame(spec.get("post_processor"))
-        self._cache: dict[str, list[int]] = {}
 
     def _build(self, spec: dict) -> None:
         self._rewrite = rewriting(spec.get("normalizer"))

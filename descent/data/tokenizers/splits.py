@@ -13,7 +13,7 @@ operations, grapheme clusters.
 import re
 import unicodedata
 import warnings
-from functools import cache
+from functools import cache, lru_cache
 
 from descent.data.errors import DataError
 
@@ -104,27 +104,27 @@ def _names_more(pattern: str) -> bool:
     return not pattern.isascii() or "\\U" in pattern or bool(_OTHER_CLASS.search(pattern))
 
 
+@lru_cache(maxsize=4096)
+def _astral_stand_in(char: str) -> str:
+    return _STAND_IN.get(category(char)[0], _OTHER_STAND_IN)
+
+
 def _stand_in(match: re.Match) -> str:
-    code = ord(match.group())
-    for name, character in _STAND_IN.items():
-        if code in _astral_members(name):
-            return character
-    return _OTHER_STAND_IN
+    return _astral_stand_in(match.group())
 
 
-@cache
-def _astral_members(name: str) -> frozenset[int]:
-    ranges = class_ranges(name, _ALL)
-    return frozenset(c for low, high in ranges for c in range(low, high + 1) if c > _BMP)
+def _newer(name: str) -> list[tuple[int, int]]:
+    """Ranges that joined a class after Unicode 14."""
+    pairs = (item.split("-") for item in _SINCE_UNICODE_14.get(name, "").split())
+    return [(int(low, 16), int(high, 16)) for low, high in pairs]
 
 
 @cache
 def class_ranges(name: str, limit: int) -> tuple[tuple[int, int], ...]:
     """The code points ≤ `limit` of a general category (`L`, `Lu`, …): inclusive ranges."""
     codes = {c for c in range(limit + 1) if unicodedata.category(chr(c)).startswith(name)}
-    newer = _SINCE_UNICODE_14.get(name, "")
-    for low, high in (item.split("-") for item in newer.split()):
-        codes.update(c for c in range(int(low, 16), int(high, 16) + 1) if c <= limit)
+    for low, high in _newer(name):
+        codes.update(range(low, min(high, limit) + 1))
     ranges: list[list[int]] = []
     for code in sorted(codes):
         if ranges and ranges[-1][1] == code - 1:
@@ -137,8 +137,11 @@ def class_ranges(name: str, limit: int) -> tuple[tuple[int, int], ...]:
 def category(char: str) -> str:
     """The general category of a character; of newer letters and numbers "L" and "N" alone."""
     found = unicodedata.category(char)
-    newer = (n for n in _SINCE_UNICODE_14 if found == "Cn" and ord(char) in _astral_members(n))
-    return next(newer, found)
+    if found != "Cn":
+        return found
+    code = ord(char)
+    names = (n for n in _SINCE_UNICODE_14 if any(a <= code <= b for a, b in _newer(n)))
+    return next(names, found)
 
 
 @cache

@@ -5,6 +5,7 @@ import json
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from descent.data import DataError
 from descent.data.tokenizers import load_tokenizer
@@ -244,3 +245,38 @@ def test_what_is_not_known_is_named(tmp_path, parts, message):
     with pytest.raises(DataError, match=message) as error:
         load_tokenizer(path)
     assert str(path) in str(error.value)
+
+
+JUNK = st.one_of(
+    st.none(), st.booleans(), st.integers(-2, 2**70), st.text(max_size=3), st.just([]), st.just({}),
+    st.just([[["a"]]]), st.just({"type": "Sequence"}), st.just({"Regex": "(((a"}),
+)  # fmt: skip
+
+
+def places(value, path=()):
+    """Paths of everything inside a JSON value; of long lists and dictionaries a few items."""
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, item in list(items)[:12]:
+        if isinstance(item, dict | list):
+            yield from places(item, (*path, key))
+        else:
+            yield (*path, key)
+
+
+@pytest.mark.parametrize("name", ["llama3", "llama2"])
+@settings(max_examples=100)
+@given(data=st.data())
+def test_changed_files_are_refused_or_work(name, data):
+    """Whatever stands in the file: our own error, or a tokenizer that encodes."""
+    spec = json.loads(pairs()[name][1].to_str())
+    *path, last = data.draw(st.sampled_from([p for p in places(spec) if p]))
+    inner = spec
+    for key in path:
+        inner = inner[key]
+    inner[last] = data.draw(JUNK)
+    try:
+        tokenizer = PipelineTokenizer(spec)
+    except DataError:
+        return
+    assert isinstance(tokenizer.encode("Some words 🙂", "none"), list)
