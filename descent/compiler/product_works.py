@@ -11,6 +11,7 @@ from descent.compiler.graph import Product, View
 from descent.compiler.work import Work, access
 from descent.ops.amx_trial import usable
 from descent.ops.tiles import WIDTH, panels_size
+from descent.threads import n_threads
 
 __all__ = ["ProductWorks"]
 
@@ -21,6 +22,12 @@ CHUNK = 1 << 17  # floats of panels that one thread packs at a time: half the se
 def narrow_module() -> str:
     """Where the products of bf16 are that this processor is fastest at."""
     return "descent.ops.amx" if usable() else "descent.ops.bf16"
+
+
+def _even_cut(k: int, most: int) -> int:
+    """Terms of a part when k are cut into equal parts of at most `most` (multiples of 64)."""
+    parts = -(-k // max(most // 64 * 64, 64))
+    return -(-k // (64 * parts)) * 64
 
 
 class ProductWorks:
@@ -83,7 +90,28 @@ class ProductWorks:
                         imports=imports)  # fmt: skip
             work.title = f"{m}×{k} · {k}×{n}  {node.origin}"
             return [*first, work]
+        accesses = [access(v, 1, v is y, True) for v in arguments]
+        title = f"{m}×{k} · {k}×{n}  {node.origin}"
         chunk = max(1, min(panels, (CHUNK << narrow) // max(k * WIDTH, 1)))
+        if chunk < min(panels, 4):  # a, taken anew for each chunk, would be taken too often
+            group = max(2, min(6, panels // (2 * n_threads())))
+            depth = _even_cut(k, (CHUNK << narrow) // (group * WIDTH))
+            body = [
+                "for unit in range(lo, hi):",
+                f"    left = unit * {group * WIDTH}",
+                f"    n = min({n} - left, {group * WIDTH})",
+                f"    count = (n + {WIDTH - 1}) // {WIDTH}",
+                f"    for p in range(0, {k}, {depth}):",
+                f"        terms, how = min({depth}, {k} - p), {mode} if p == 0 else 2",
+                f"        {pack}(c[p * {c.strides[1]} + left * {c.strides[2]}:], {c.strides[1]}, "
+                f"{c.strides[2]}, terms, n, {scratch}, 0, count)",
+                f"        {product}(a[p * {a_col}:], {a_row}, {a_col}, {scratch}, terms, n, "
+                f"y[left:], {y.strides[1]}, 0, {m}, 0, count, how, "
+                f"{bias if bias == 'y' else 'bias[left:]'})",
+            ]
+            work = Work("product_by_depth", body, arguments, -(-panels // group), accesses, cost,
+                        title, names, scratch=group * depth * WIDTH, imports=imports)  # fmt: skip
+            return [work]
         body = [
             f"for first in range(lo, hi, {chunk}):",
             f"    last = min(first + {chunk}, hi)",
@@ -94,10 +122,9 @@ class ProductWorks:
             f"    {product}(a, {a_row}, {a_col}, {scratch}, {k}, n, y[left:], {y.strides[1]}, 0, "
             f"{m}, 0, last - first, {mode}, {bias if bias == 'y' else 'bias[left:]'})",
         ]
-        accesses = [access(v, 1, v is y, True) for v in arguments]
         work = Work("product_by_columns", body, arguments, panels, accesses, cost, parameters=names,
                     scratch=chunk * k * WIDTH, imports=imports)  # fmt: skip
-        work.title = f"{m}×{k} · {k}×{n}  {node.origin}"
+        work.title = title
         return [work]
 
     def _packed(self, c: View, k: int, n: int, panels: int, imports: Any, kind: Any) -> Any:

@@ -33,6 +33,7 @@ from descent.kernel.places import table_of
 __all__ = ["Program"]
 
 Array = np.ndarray
+LARGE = 1 << 29  # bytes of a step's parameters and moments from which a compiler's memory matters
 
 
 class Program:
@@ -222,7 +223,9 @@ class Program:
             self.table = table_of([a for frame in self.frames for a in frame])
             self.cells: Any = memoryview(self.table.data)  # faster to write single numbers through
             kinds = ["int64"] * 4
-            self.functions = np.array(addresses(self.kernels, *kinds), np.int64)
+            large = sum(b.array.nbytes for b in capture.buffers if b.kind == "kept") > LARGE
+            found = addresses(self.kernels, *kinds, elsewhere=large)
+            self.functions = np.array(found, np.int64)
         else:
             starts = self.written.program[:, 3]
             self.table = dict(zip(starts.tolist(), self.frames))

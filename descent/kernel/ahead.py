@@ -1,7 +1,8 @@
 """Addresses of a step's kernels; where none is kept yet, two processes compile them.
 
 Numba compiles one function at a time in a process. So a second process begins at the other end of
-the list; both keep what they have made in the cache on disk, where the other finds it.
+the list; both keep what they have made in the cache on disk, where the other finds it. Where memory
+is short, two other processes do it all.
 
     python -m descent.kernel.ahead FILE NAME …      compile these functions of a written file
 """
@@ -26,17 +27,35 @@ MANY = 24  # kernels to compile for which starting a process (about 1 s of work)
 REORDER = ":reorder"
 
 
-def addresses(kernels: Sequence[Kernel], *kinds: str) -> list[int]:
-    """Where the compiled forms of these kernels of one file lie (see `Kernel.address`)."""
+def addresses(kernels: Sequence[Kernel], *kinds: str, elsewhere: bool = False) -> list[int]:
+    """Where the compiled forms of these kernels of one file lie (see `Kernel.address`).
+
+    Args:
+        elsewhere: compile in other processes alone and only load here. That takes a little longer,
+            but a compiler keeps some 140 MB, which the system then gets back.
+    """
     found: list[int] = []
     with _undisturbed(), contextlib.ExitStack() as stack:
-        helped = n_threads() < 2
+        helped = n_threads() < 2 and not elsewhere
         for i, kernel in enumerate(kernels):
             found.append(kernel.address(*kinds))
             if not helped and kernel.was_compiled and len(kernels) - i > MANY:
-                stack.enter_context(_helper(kernels[i + 1 :], kinds))
+                rest = kernels[i + 1 :]
+                if elsewhere:
+                    _made_elsewhere(rest, kinds)
+                else:
+                    stack.enter_context(_helper(rest, kinds))
                 helped = True
     return found
+
+
+def _made_elsewhere(kernels: Sequence[Kernel], kinds: Sequence[str]) -> None:
+    """Wait for processes that compile them, from both ends; what they fail at is made here."""
+    with contextlib.ExitStack() as stack:
+        ends = (kernels, kernels[::-1])[: n_threads()]
+        for process in [stack.enter_context(_helper(end, kinds)) for end in ends]:
+            if process is not None:
+                process.wait()
 
 
 @contextlib.contextmanager
@@ -52,7 +71,9 @@ def _undisturbed() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _helper(kernels: Sequence[Kernel], kinds: Sequence[str]) -> Iterator[None]:
+def _helper(
+    kernels: Sequence[Kernel], kinds: Sequence[str]
+) -> Iterator[subprocess.Popen[bytes] | None]:
     """A process that compiles these kernels, the last first, until this one is through."""
     names = [k.py.__name__ + REORDER * k.reorder for k in kernels]
     file = kernels[0].py.__code__.co_filename
@@ -64,10 +85,10 @@ def _helper(kernels: Sequence[Kernel], kinds: Sequence[str]) -> Iterator[None]:
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
     except OSError:  # no second process here: this one does it all
-        yield
+        yield None
         return
     try:
-        yield
+        yield process
     finally:
         process.kill()
         process.wait()

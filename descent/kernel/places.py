@@ -39,8 +39,8 @@ def int64(table: Any, slot: int) -> np.ndarray:
 
 
 def int32(table: Any, slot: int) -> np.ndarray:
-    """The int32 array of this slot."""
-    return table[slot]
+    """The int32 array of this slot; a float32 one gives its words (working memory serves both)."""
+    return table[slot].view(np.int32)
 
 
 def uint8(table: Any, slot: int) -> np.ndarray:
