@@ -276,7 +276,7 @@ def __getattr__(name: str):
     if name == "finetune":  # by name: this module lies below every floor
         import importlib
 
-        return importlib.import_module("descent.goals.finetune").finetune
+        return importlib.import_module("descent.goals.finetune_call").finetune
     raise AttributeError(f"module 'descent' has no attribute {name!r}")
 
 

@@ -22,21 +22,24 @@ from descent.data.errors import DataError
 from descent.data.text import ReadReport
 from descent.data.token_corpus import TokenCorpus, build_corpus, load_corpus, wrap_with
 from descent.data.windows import DocumentBatches
-from descent.generate import Sampling, complete
-from descent.generate.sessions import ModelLanguage
-from descent.goals.events import Ready, Said, Sampled, SideBySide
+from descent.goals.before_after import compare, measure, write_text
+from descent.goals.events import Ready, Said, Sampled
+from descent.goals.fitting import check_fits
 from descent.goals.folder import RunError, RunFolder, default_runs_folder
 from descent.goals.learning import learn, plan, start_over
 from descent.goals.loading import load_model
 from descent.goals.pretrained import Base, open_base
 from descent.train.adapter_files import load_adapter, save_adapter
 from descent.train.checkpoint import save_weights
+from descent.train.estimate import Estimate
 from descent.train.finetune import FinetuneSettings
+from descent.train.four_bits import hold_in_four_bits
 from descent.train.loop import Finished, Training
 from descent.train.lora import adapt, adapters, default_targets, freeze_but_last, merged_state
-from descent.train.metrics import bits_per_byte, evaluate
+from descent.train.metrics import bits_per_byte
+from descent.train.recompute import checkpoint_blocks
 
-__all__ = ["FinetuneOptions", "Finetuned", "finetune", "up"]
+__all__ = ["FinetuneOptions", "up"]
 
 SAMPLE_PROMPT_TOKENS = 8
 # May differ from one call to the next without changing what has been learned.
@@ -200,16 +203,30 @@ def _begin(
 # -- training --------------------------------------------------------------------------------------
 
 
-def _shape(model: Any, base: Base, s: FinetuneSettings) -> str:
-    """Freeze and adapt as the method says; a sentence about what learns."""
+def _shape(
+    run: RunFolder, model: Any, base: Base, s: FinetuneSettings
+) -> Generator[Said, None, None]:
+    """Freeze, adapt and save memory as the settings say; what learns is said."""
+    targets = s.lora_targets or (default_targets(base.kind) if s.adapts else ())
+    if "checkpointing" not in run.config:
+        for said in check_fits(model, s, targets, run.config["data"]["block_size"]):
+            if isinstance(said, Estimate):
+                run.config["checkpointing"] = said.checkpointing
+            else:
+                yield said
+        run.save_config()
     if s.method == "last":
         freeze_but_last(model, s.last_layers)
     elif s.adapts:
-        targets = s.lora_targets or default_targets(base.kind)
         adapt(model, targets, r=s.lora_r, alpha=s.lora_alpha, dropout=s.lora_dropout)
-    learn = sum(p.numel() for p in model.parameters() if p.requires_grad)
     whole = sum(p.numel() for p in model.parameters())
-    return f"{learn:,} of {whole:,} parameters learn ({s.method})."
+    if s.method == "qlora":
+        held = hold_in_four_bits(model)
+        yield Said(f"The blocks' weights are held in {held / 1e6:.1f} MB, 4.5 bits a number.")
+    if run.config["checkpointing"]:
+        checkpoint_blocks(model)
+    learn = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    yield Said(f"{learn:,} of {whole:,} parameters learn ({s.method}).")
 
 
 def _prepare(
@@ -222,10 +239,10 @@ def _prepare(
     descent.random.manual_seed(s.seed)
     model, block = base.model, run.config["data"]["block_size"]
     if "before" not in run.config:
-        run.config["before"] = _measure(run, model, base.tokenizer, corpus, s, block)
+        run.config["before"] = measure(run, model, base.tokenizer, corpus, s, block)
         run.save_config()
     try:
-        yield Said(_shape(model, base, s))
+        yield from _shape(run, model, base, s)
     except ValueError as error:
         raise RunError(str(error)) from None
     held = corpus if corpus.has_val else None
@@ -244,9 +261,10 @@ def _prepare(
     )
     if latest := training.latest():
         training.resume(latest)
+    op_by_op = s.method == "qlora" or run.config["checkpointing"]  # see their files
     yield from plan(
-        run, training, steps, None if steps else now.minutes, now.compile, s.eval_every,
-        now.save_every,
+        run, training, steps, None if steps else now.minutes, False if op_by_op else now.compile,
+        s.eval_every, now.save_every,
     )  # fmt: skip
     return training
 
@@ -287,7 +305,7 @@ def _train(
             if s.adapts:
                 _merge(run, training)
             if run.weights.is_file():
-                yield _compare(run, corpus, event.step, s, block, unit)
+                yield compare(run, corpus, event.step, s, block, unit)
 
 
 def _merge(run: RunFolder, training: Training) -> None:
@@ -307,102 +325,3 @@ def _save_merged(run: RunFolder, model: Any) -> None:
 
     plain = {name: from_numpy(a) for name, a in merged_state(model).items()}
     save_weights(run.weights, SimpleNamespace(state_dict=lambda: plain))
-
-
-# -- before and after ------------------------------------------------------------------------------
-
-
-def _measure(
-    run: RunFolder, model: Any, tokenizer: Any, corpus: TokenCorpus, s: FinetuneSettings, block: int
-) -> dict[str, Any]:
-    """Held-out loss (the training text's where nothing is held out) and what the model writes."""
-    windows = corpus.windows(block, held_out=corpus.has_val)
-    loss = evaluate(model, windows.evaluation_batches(s.batch_size, 4 * s.eval_batches))
-    prompt = run.config["data"]["prompt"]
-    texts = [write_text(model, tokenizer, prompt, s, seed=i) for i in range(s.sample_num)]
-    return {"loss": loss, "samples": texts}
-
-
-def _compare(
-    run: RunFolder, corpus: TokenCorpus, step: int, s: FinetuneSettings, block: int,
-    unit: float | None,
-) -> SideBySide:  # fmt: skip
-    model, tokenizer = load_model(run)
-    after = _measure(run, model, tokenizer, corpus, s, block)
-    run.config["results"] = {"steps": step, "val_loss_nats": after["loss"]}
-    if unit:
-        run.config["results"]["val_bits_per_byte"] = after["loss"] * unit
-    run.config["after"] = after
-    run.save_config()
-    before = run.config["before"]
-    return SideBySide(
-        run.config["data"]["prompt"], before["loss"], after["loss"], unit,
-        tuple(before["samples"]), tuple(after["samples"]), corpus.has_val,
-    )  # fmt: skip
-
-
-def write_text(model: Any, tokenizer: Any, prompt: str, s: FinetuneSettings, *, seed: int) -> str:
-    """What the model writes after `prompt`; its own generator, so training is not disturbed."""
-    language = ModelLanguage(model, model.config.vocab_size)
-    ids = tokenizer.encode(prompt, "none") or tokenizer.encode("\n", "none")
-    ends = [i for n, i in tokenizer.special_tokens.items() if n in ("<|endoftext|>", "</s>")]
-    sampling = Sampling(max_tokens=s.sample_tokens, temperature=s.temperature, seed=seed)
-    training = model.training
-    model.eval()
-    try:
-        steps = complete(language, tokenizer, ids, sampling, eos_ids=frozenset(ends))
-        return "".join(step.text for step in steps)
-    finally:
-        model.train(training)
-
-
-# -- in Python -------------------------------------------------------------------------------------
-
-
-@dataclass
-class Finetuned:
-    """The result of `finetune`: the run folder, the model in eval mode, and its losses."""
-
-    run: RunFolder
-    model: Any
-    tokenizer: Any
-    loss_before: float
-    loss_after: float
-
-    def write(self, prompt: str = "", *, seed: int = 0, **settings: Any) -> str:
-        """What it writes after `prompt`; settings: `sample_tokens`, `temperature`."""
-        s = FinetuneSettings(**settings)
-        return write_text(self.model, self.tokenizer, prompt, s, seed=seed)
-
-
-def finetune(
-    model: str, data: str | list[str], *, name: str | None = None, runs: str | Path = "runs",
-    fresh: bool = False, show: Callable[[Any], None] | None = None, **settings: Any,
-) -> Finetuned:  # fmt: skip
-    """Fine-tune `model` on `data`; the same as `descent finetune`, with the same defaults.
-
-    Args:
-        model: a run folder, a model's folder or file (Hugging Face, GGUF …), or a known name.
-        data: a file, folder, glob or list of these.
-        name, runs, fresh: the run folder `runs/name`; it goes on where it stopped unless `fresh`.
-        show: called with every event (losses, samples, …); None: silent.
-        settings: fields of `descent.train.finetune.FinetuneSettings`.
-
-    Raises:
-        RunError, DataError: what was wrong, where, and what would be right.
-        ValueError: unknown or impossible settings.
-    """
-    options = FinetuneOptions(
-        model, data, FinetuneSettings.from_dict(settings), name, Path(runs), fresh
-    )
-    ready = None
-    for event in up(options):
-        ready = event
-        if show is not None:
-            show(event)
-    if not isinstance(ready, Ready):
-        raise RunError("the run was stopped before its first evaluation")
-    config = ready.run.config
-    return Finetuned(
-        ready.run, ready.model, ready.tokenizer, config["before"]["loss"], config["after"]["loss"]
-    )

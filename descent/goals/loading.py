@@ -43,6 +43,8 @@ def as_completer(run: RunFolder, model: Any, tokenizer: Any, *, width: Any = Non
     goal = run.config.get("goal", "complete")
     names = goal == "names"
     end = 0 if names else tokenizer.special_tokens.get("<|endoftext|>")
+    known = run.config.get("about", {}).get("eos_ids") or []  # of a model that was fine-tuned
+    ends = [int(i) for i in known] or ([] if end is None else [end])
     info = {
         "kind": goal,
         "model": run.config["model"]["type"],
@@ -58,7 +60,7 @@ def as_completer(run: RunFolder, model: Any, tokenizer: Any, *, width: Any = Non
             model, run.config["model"]["config"]["vocab_size"], width=width or "float32"
         ),
         tokenizer=tokenizer,
-        eos_ids=[end] if end is not None else [],
+        eos_ids=ends,
         bos_id=end if names else None,
         info=info,
         overflow="slide",  # a small context: of a long file only the end is read

@@ -16,7 +16,8 @@ from descent.data.errors import DataError
 from descent.goals.complete import CompleteOptions
 from descent.goals.complete import up as complete
 from descent.goals.events import Said, SideBySide
-from descent.goals.finetune import FinetuneOptions, finetune, up
+from descent.goals.finetune import FinetuneOptions, up
+from descent.goals.finetune_call import finetune
 from descent.goals.folder import RunError, RunFolder
 from descent.goals.loading import load_completer
 from descent.train.finetune import FinetuneSettings
@@ -197,7 +198,7 @@ def test_bad_sources_are_one_sentence(base, text, tmp_path) -> None:
     with pytest.raises(DataError, match="no such file"):
         list(up(options(base, "/nowhere/text", tmp_path, name="b")))
     (tmp_path / "e.txt").write_text("")
-    with pytest.raises(DataError, match="nothing to learn|fewer than two tokens"):
+    with pytest.raises(DataError, match="nothing to learn"):
         list(up(options(base, tmp_path / "e.txt", tmp_path, name="c")))
 
 
@@ -212,3 +213,30 @@ def test_a_text_of_a_few_words_and_a_csv(base, tmp_path) -> None:
     list(up(o))
     config = json.loads((tmp_path / "runs/csv/config.json").read_text())
     assert config["data"]["documents"] == 27  # a tenth of thirty rows is held out
+
+
+def test_what_does_not_fit_is_refused_with_what_would(base, text, tmp_path, monkeypatch) -> None:
+    from descent.goals import fitting
+
+    monkeypatch.setattr(fitting, "available_bytes", lambda: (80 << 20) + 600_000)
+    with pytest.raises(RunError, match=r"full fine-tuning .* takes about .*; this fits.*--method"):
+        list(up(options(base, text, tmp_path, batch_size=16, block_size=32, checkpointing=False)))
+    monkeypatch.setattr(fitting, "available_bytes", lambda: 1000)
+    with pytest.raises(RunError, match="choose a smaller model"):
+        list(up(options(base, text, tmp_path, name="b")))
+
+
+def test_short_memory_turns_checkpointing_on_and_changes_nothing(
+    base, text, tmp_path, monkeypatch
+) -> None:
+    from descent.goals import fitting
+
+    settings = {"steps": 4, "batch_size": 8, "block_size": 32, "lora_dropout": 0.0}
+    list(up(options(base, text, tmp_path, name="a", **settings)))
+    monkeypatch.setattr(fitting, "available_bytes", lambda: (80 << 20) + 2_400_000)
+    events = list(up(options(base, text, tmp_path, name="b", **settings)))
+    assert any(isinstance(e, Said) and "computed again" in e.text for e in events)
+    runs = tmp_path / "runs"
+    one, two = (load_file(runs / n / "checkpoints/step-00000004.safetensors") for n in "ab")
+    for name, array in one.items():
+        np.testing.assert_array_equal(two[name], array, err_msg=name)
