@@ -1,8 +1,7 @@
-"""`descent explain RUN --prompt TEXT`: from a prediction down to one multiplication."""
+"""`descent explain MODEL --prompt TEXT`: from a prediction down to one multiplication."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +16,9 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    model: Annotated[
+        str, typer.Argument(help="Run folder, model folder or file, or a name (`descent models`).")
+    ],
     prompt: Annotated[str, typer.Option(help="Text whose continuation is explained.")],
     op: Annotated[int | None, typer.Option(help="Number of the op to open.")] = None,
     element: Annotated[
@@ -27,12 +28,13 @@ def explain(
     top: Annotated[int, typer.Option(help="How many terms and tokens to show.")] = 8,
 ) -> None:
     """Open the floors below the next token: distribution, layers, op, element, scalars."""
-    from descent.goals.loading import load_completer
+    from descent.goals.opening import open_model
     from descent.view.floors import Explanation
     from descent.view.text import write
 
-    completer, _, model = load_completer(run)
-    explanation = Explanation(completer, model, prompt, token=token)
+    opened = open_model(model, pack=False)
+    assert opened.build is not None  # without packing, what cannot be explained is refused
+    explanation = Explanation(opened.completer, opened.build(), prompt, token=token)
     index = None if element is None else _index(element)
     write(explanation, Console().print, op=op, index=index, top=top)
 

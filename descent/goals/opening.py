@@ -18,6 +18,7 @@ from descent.data.errors import DataError
 from descent.generate import Completer
 from descent.generate.embedding import embedder
 from descent.generate.packed import PackedLanguage
+from descent.generate.sessions import ModelLanguage
 from descent.goals.folder import RunFolder
 from descent.goals.loading import as_completer, load_model
 from descent.hub.finding import find
@@ -49,6 +50,7 @@ def open_model(
     name: str | None = None,
     context: int | None = None,
     chat_template: str | None = None,
+    pack: bool = True,
 ) -> Opened:
     """Find, load and pack a model.
 
@@ -58,6 +60,7 @@ def open_model(
         name: what the API calls it; None: its own.
         context: tokens a sequence may have, at most the model's.
         chat_template: Jinja source in place of the model's own.
+        pack: False keeps the modules alone, which is enough to explain a prediction.
 
     Raises:
         DataError: not here (with the command that fetches it), damaged, of an unknown kind,
@@ -68,7 +71,22 @@ def open_model(
     path = find(model)
     if path.is_dir() and (run := _run_at(path)) is not None:
         return _from_run(run, width, name, context, chat_template)
-    return _from_bundle(str(model), path, width, name, context, chat_template)
+    bundle = load(path)
+    if bundle.tokenizer is None:
+        why = "; ".join(bundle.about.get("notes") or [])
+        raise DataError(f"{path} has no tokenizer that can be read{': ' * bool(why)}{why}")
+    explained = bundle.weights.count <= _EXPLAINED
+    if not pack and not explained:
+        raise DataError(
+            f"{model} is too large to be explained: a trace keeps every number on the way"
+        )
+    width = width or _own_width(bundle)
+    language = _packed(bundle, path, width, context) if pack else _modules(bundle)
+    completer = _completer(bundle, language, name or _name(str(model), path), path, chat_template)
+    completer.info |= {"width": width, "explain": explained}
+    completer.embed = _embed(completer, bundle.build)
+    build = bundle.build if pack else lambda: language.model
+    return Opened(completer, build if explained else None, list(bundle.about.get("notes") or ()))
 
 
 def _run_at(path: Path) -> RunFolder | None:
@@ -77,7 +95,8 @@ def _run_at(path: Path) -> RunFolder | None:
         head = file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    return RunFolder.open(path) if '"descent-run' in head else None
+    # Damaged ones too: opening says what is wrong with them.
+    return RunFolder.open(path) if '"format": "desc' in head else None
 
 
 def _from_run(
@@ -105,30 +124,19 @@ def opened_run(
     completer.info["folder"] = str(run.path)
     names = run.config.get("goal") == "names"
     completer.info["prompt"] = "" if names else run.config.get("data", {}).get("prompt", "def ")
-    try:
-        packed = getattr(completer.model, "decoder", None) is not None
+    try:  # packing waits for the first request, unless the width may not fit
+        if width is not None:
+            getattr(completer.model, "decoder", None)
     except ValueError as error:
         raise DataError(f"{run.path} can't be served at {width}: {error}") from None
-    if not names and (packed or embedder(model) is not None):
+    if not names and embedder(model) is not None:
         completer.embed = _embed(completer, lambda: model)
     return Opened(completer, lambda: model, [])
 
 
-def _from_bundle(
-    asked: str,
-    path: Path,
-    width: str | None,
-    name: str | None,
-    context: int | None,
-    template: str | None,
-) -> Opened:
+def _packed(bundle: Any, path: Path, width: str, context: int | None) -> Any:
     from descent.generate.decoder import Decoder
 
-    bundle = load(path)
-    if bundle.tokenizer is None:
-        why = "; ".join(bundle.about.get("notes") or [])
-        raise DataError(f"{path} has no tokenizer that can be read{': ' * bool(why)}{why}")
-    width = width or _own_width(bundle)
     room = _cache_tokens(bundle, context)
     try:
         decoder = Decoder.of(bundle, width=width, cache_tokens=room)  # type: ignore[arg-type]
@@ -136,31 +144,35 @@ def _from_bundle(
         raise DataError(f"{path} can't be served: {error}") from None
     if context is not None:
         decoder.context = min(decoder.context, context)
+    return PackedLanguage(decoder)
+
+
+def _modules(bundle: Any) -> Any:
+    return ModelLanguage(bundle.build(), bundle.config["vocab_size"])
+
+
+def _completer(
+    bundle: Any, language: Any, name: str, path: Path, template: str | None
+) -> Completer:
     about, tokenizer = bundle.about, bundle.tokenizer
     begin = getattr(tokenizer, "begin_ids", ())
-    parameters = bundle.weights.count
-    explained = parameters <= _EXPLAINED
-    completer = Completer(
-        name=name or _name(asked, path),
+    return Completer(
+        name=name,
         created=int(path.stat().st_mtime),
-        model=PackedLanguage(decoder),
+        model=language,
         tokenizer=tokenizer,
         eos_ids=list(about.get("eos_ids") or ()),
         bos_id=begin[0] if len(begin) == 1 else None,
         info={
             "kind": "pretrained",
             "model": bundle.kind,
-            "parameters": parameters,
+            "parameters": bundle.weights.count,
             "format": about.get("format"),
             "licence": about.get("licence"),
-            "width": width,
-            "explain": explained,
             "page": {"max_tokens": 48, "temperature": 0.7},
         },
         chat=_chat(template or about.get("chat_template"), tokenizer),
     )
-    completer.embed = _embed(completer, bundle.build)
-    return Opened(completer, bundle.build if explained else None, list(about.get("notes") or ()))
 
 
 def _own_width(bundle: Any) -> str:

@@ -80,8 +80,8 @@ def test_half_written_run_folder(run, tmp_path) -> None:
     (half / "config.json").write_text('{"format": "desc')
     refused(descent("explain", half, "--prompt", "x"), "config.json is damaged")
     (half / "config.json").unlink()
-    refused(descent("serve", half), "not a run folder")
-    refused(descent("serve", tmp_path / "none"), "there is no run folder")
+    refused(descent("serve", half), "it has no config.json")
+    refused(descent("serve", tmp_path / "none"), "there is no file or folder")
 
 
 def test_checkpoint_of_another_model(run, tmp_path) -> None:

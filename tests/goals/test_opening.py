@@ -139,3 +139,10 @@ def test_what_can_t_be_opened(folder, tmp_path, bundle):
     save(bare, tmp_path / "bare", format="hf")
     with pytest.raises(DataError, match="no tokenizer"):
         open_model(tmp_path / "bare")
+
+
+def test_for_an_explanation_nothing_is_packed(folder, model, tokenizer):
+    opened = open_model(folder, pack=False)
+    assert opened.build() is opened.completer.model.model
+    expected = tokenizer.decode(greedy(model, tokenizer.encode("the cat"), 3))
+    assert opened.completer.complete_text("the cat", max_tokens=3, temperature=0) == expected
