@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from descent.generate.sampling import Sampling
+from descent.ops.masses import BLOCK, masses
 
 __all__ = [
     "check_logits",
@@ -24,7 +25,7 @@ __all__ = [
     "top_ids",
 ]
 
-_BLOCK = 256  # ids summed together when a whole vocabulary is drawn from
+_MANY = 4096  # logits from which a compiled pass is worth its compilation
 
 
 def generator(seed: int | None, choice: int = 0) -> np.random.Generator:
@@ -46,8 +47,8 @@ def check_logits(logits: np.ndarray, vocab_size: int) -> np.ndarray:
 
 def log_sum_exp(logits: np.ndarray) -> float:
     """log Σ exp l, so that l − log_sum_exp(l) is log p."""
-    top = logits.max()
-    return float(top) + float(np.log(np.exp(logits - top).sum(dtype=np.float64)))
+    _, sums = _masses(logits, 1.0)
+    return float(logits.max()) + float(np.log(sums.sum(dtype=np.float64)))
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -60,12 +61,22 @@ def top_ids(logits: np.ndarray, n: int) -> np.ndarray:
     n = min(n, logits.size)
     if n == 0:
         return np.empty(0, dtype=np.intp)
-    if n < logits.size:
-        border = np.partition(logits, -n)[-n]  # everything equal to the border stays in the running
-        candidates = np.flatnonzero(logits >= border)
-    else:
-        candidates = np.arange(logits.size)
+    candidates = np.arange(logits.size)
+    maxima = logits
+    while maxima.size >= 8 * n:  # of pairs, of fours, … : each of another group of ids
+        half = maxima.size // 2
+        maxima = np.maximum(maxima[:half], maxima[half : 2 * half])
+    if maxima is not logits:
+        # n groups have a maximum of at least this, so n logits are no smaller.
+        candidates = (logits >= _nth_largest(maxima, n)).nonzero()[0]
+    if n < candidates.size:
+        few = logits[candidates]
+        candidates = candidates[few >= _nth_largest(few, n)]  # and everything equal to it
     return candidates[np.argsort(-logits[candidates], kind="stable")][:n]
+
+
+def _nth_largest(values: np.ndarray, n: int) -> np.floating:
+    return np.partition(values, -n)[-n]
 
 
 def probabilities(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
@@ -93,23 +104,36 @@ def draw(logits: np.ndarray, sampling: Sampling, rng: np.random.Generator) -> in
     uniform = rng.random()
     if sampling.top_k == 1:
         return int(np.argmax(logits))
+    if sampling.top_k == 0 and not (
+        sampling.top_p < 1.0 or sampling.min_p > 0.0 or sampling.typical_p < 1.0
+    ):
+        return _draw_from_all(*_masses(logits, sampling.temperature), uniform)
     ids, mass = _candidates(logits, sampling)
-    if ids is None:
-        return _invert_blocks(mass, uniform)
-    return int(ids[_invert(mass, uniform)])
+    place, _ = _place(np.cumsum(mass, dtype=np.float64), uniform)
+    return place if ids is None else int(ids[place])
 
 
-def _invert(mass: np.ndarray, uniform: float) -> int:
-    return _place(np.cumsum(mass, dtype=np.float64), uniform)[0]
+def _masses(logits: np.ndarray, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+    """exp((l − max) / T) [V], and its sums by blocks of 256."""
+    top = logits.max()
+    n_blocks = -(-logits.size // BLOCK)
+    if logits.size >= _MANY and logits.dtype == np.float32 and temperature > 1e-3:
+        mass, sums = np.empty_like(logits), np.empty(n_blocks, np.float32)
+        masses(logits, top, np.float32(1.0 / temperature), mass, sums)
+        return mass, sums
+    mass = logits - top
+    with np.errstate(over="ignore"):  # (l − max)/T may leave the range for a tiny T: exp(−inf) = 0
+        if temperature != 1.0:
+            mass /= temperature
+        np.exp(mass, out=mass)
+    return mass, np.add.reduceat(mass, np.arange(0, mass.size, BLOCK))
 
 
-def _invert_blocks(mass: np.ndarray, uniform: float) -> int:
-    """`_invert` for many: first the block of ids, then the id in it."""
-    whole = mass.size - mass.size % _BLOCK
-    sums = np.append(mass[:whole].reshape(-1, _BLOCK).sum(1), mass[whole:].sum())
+def _draw_from_all(mass: np.ndarray, sums: np.ndarray, uniform: float) -> int:
+    """First the block of ids, then the id in it."""
     block, uniform = _place(np.cumsum(sums, dtype=np.float64), uniform)
-    inside = np.cumsum(mass[block * _BLOCK : (block + 1) * _BLOCK], dtype=np.float64)
-    return block * _BLOCK + _place(inside, uniform)[0]
+    inside = np.cumsum(mass[block * BLOCK : (block + 1) * BLOCK], dtype=np.float64)
+    return block * BLOCK + _place(inside, uniform)[0]
 
 
 def _place(cumulative: np.ndarray, uniform: float) -> tuple[int, float]:
@@ -130,12 +154,11 @@ def _candidates(logits: np.ndarray, sampling: Sampling) -> tuple[np.ndarray | No
     if 0 < sampling.top_k < logits.size:
         ids = np.sort(top_ids(logits, sampling.top_k))
         logits = logits[ids]
-    with np.errstate(over="ignore"):  # (l − max)/T may leave the range for a tiny T: exp(−inf) = 0
-        mass = np.exp((logits - logits.max()) / sampling.temperature)
+    mass, sums = _masses(logits, sampling.temperature)
     if sampling.top_p < 1.0:
-        ids, mass = _keep(ids, mass, _nucleus(mass, sampling.top_p))
+        ids, mass = _keep(ids, mass, _nucleus(mass, sums, sampling.top_p))
     if sampling.min_p > 0.0:
-        ids, mass = _keep(ids, mass, np.flatnonzero(mass >= sampling.min_p * mass.max()))
+        ids, mass = _keep(ids, mass, (mass >= sampling.min_p * mass.max()).nonzero()[0])
     if sampling.typical_p < 1.0:
         ids, mass = _keep(ids, mass, _typical(mass, sampling.typical_p))
     return ids, mass
@@ -147,11 +170,11 @@ def _keep(
     return (places if ids is None else ids[places]), mass[places]
 
 
-def _nucleus(mass: np.ndarray, p: float) -> np.ndarray:
+def _nucleus(mass: np.ndarray, sums: np.ndarray, p: float) -> np.ndarray:
     """Places of the fewest likeliest tokens that hold the share `p`, rising; equals by place."""
-    wanted = p * mass.sum(dtype=np.float64)
+    wanted = p * sums.sum(dtype=np.float64)
     for floor in (1e-2, 1e-4, 1e-6):  # most of a vocabulary is far too unlikely to matter
-        places = np.flatnonzero(mass >= floor)  # the likeliest has mass 1
+        places = (mass >= floor).nonzero()[0]  # the likeliest has mass 1
         if mass[places].sum(dtype=np.float64) >= wanted:
             break
     else:
@@ -174,7 +197,7 @@ def _first(places: np.ndarray, keys: np.ndarray, mass: np.ndarray, wanted: float
     n = 64
     while n < places.size:
         border = np.partition(keys, n)[n]
-        near = np.flatnonzero(keys <= border)
+        near = (keys <= border).nonzero()[0]
         if mass[near].sum(dtype=np.float64) >= wanted:
             places, keys, mass = places[near], keys[near], mass[near]
             break
