@@ -70,6 +70,25 @@ def test_state_dicts_of_modules_and_optimisers(new, tmp_path):
     _same(read_pytorch(MappedFile(path)), optimizer.state_dict())
 
 
+@pytest.mark.parametrize("new", FORMS)
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_scripts_load_them_too(new, in_memory, tmp_path):
+    """`torch.load` of a script that `descent run` runs."""
+    from descent.compat.torch_like import saving
+
+    model = torch.nn.Linear(3, 4)
+    torch.save({"model": model.state_dict(), "step": (3, "x")}, tmp_path / "f.pt",
+               _use_new_zipfile_serialization=new)  # fmt: skip
+    source = io.BytesIO((tmp_path / "f.pt").read_bytes()) if in_memory else tmp_path / "f.pt"
+    found = saving.load(source)
+    assert found["step"] == (3, "x")
+    assert isinstance(found["model"], OrderedDict)
+    np.testing.assert_array_equal(found["model"]["weight"].array, model.weight.detach().numpy())
+    torch.save(model, tmp_path / "g.pt", _use_new_zipfile_serialization=new)
+    with pytest.raises(RuntimeError, match="Linear"):
+        saving.load(tmp_path / "g.pt")
+
+
 def _nanogpt(bundle, prefix):
     """A checkpoint as nanoGPT's train.py writes it."""
     names = {k: v for k, v in bundle.build().state_dict().items()}

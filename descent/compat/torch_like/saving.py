@@ -2,8 +2,8 @@
 
 The tensors lie in the file under dotted names; the structure around them (dicts, lists, tuples and
 plain values, and which names share one tensor) is JSON in its metadata. Reading executes nothing.
-Reference: github.com/huggingface/safetensors, "Format". Left out: reading PyTorch's own pickled
-files; objects of other classes.
+Files that PyTorch pickled are read by the hub's reader, which executes nothing either. Reference:
+github.com/huggingface/safetensors, "Format". Left out: objects of other classes.
 """
 
 from __future__ import annotations
@@ -111,18 +111,16 @@ def save(obj: Any, f: Any, *args: Any, **options: Any) -> None:
 def load(
     f: Any, map_location: Any = None, *args: Any, weights_only: bool = True, **options: Any
 ) -> Any:
-    """Read what `save` wrote; a safetensors file of another program gives a dict of tensors.
+    """Read what `save` wrote; a safetensors file of another program gives a dict of tensors, a
+    file of PyTorch's own its tensors and plain values (bfloat16 as float32).
 
     Raises:
-        FileNotFoundError; RuntimeError: for files of other kinds, pickles among them.
+        FileNotFoundError; RuntimeError: for files of other kinds, or with other objects in them.
     """
     data = f.read() if hasattr(f, "read") else Path(os.fsdecode(f)).read_bytes()
     where = getattr(f, "name", None) or (repr(f) if hasattr(f, "read") else os.fsdecode(f))
     if data[8:9] != b"{" and (data[:4] == b"PK\x03\x04" or data[:1] == b"\x80"):
-        raise RuntimeError(
-            f"{where} is a pickle written by PyTorch; Descent reads safetensors. Where PyTorch "
-            "is, write it anew: safetensors.torch.save_file(state_dict, 'model.safetensors')"
-        )
+        return _from_pytorch(data, where)
     try:
         arrays = read_tensors(data)
         length = int.from_bytes(data[:8], "little")
@@ -136,6 +134,30 @@ def load(
         return _rebuilt(json.loads(metadata["structure"]), tensors)
     except (KeyError, TypeError, ValueError) as error:
         raise RuntimeError(f"{where} is damaged: its structure names {error}") from None
+
+
+def _from_pytorch(data: bytes, where: str) -> Any:
+    """What PyTorch pickled, by a reader that knows tensors and plain values only."""
+    from descent.hub.formats.errors import FormatError
+    from descent.hub.formats.mapped import MappedFile
+    from descent.hub.formats.pytorch import read_pytorch
+
+    try:
+        return _as_tensors(read_pytorch(MappedFile.of(data, where)))
+    except (FormatError, RecursionError) as error:
+        raise RuntimeError(f"{where} can't be read: {error}") from None
+
+
+def _as_tensors(value: Any) -> Any:
+    from descent.hub.weights import Stored
+
+    if isinstance(value, Stored):
+        return from_numpy(np.array(value.read(False)))
+    if isinstance(value, dict):
+        return type(value)((k, _as_tensors(v)) for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_as_tensors, value))
+    return value
 
 
 def _rebuilt(part: Any, tensors: dict[str, Any]) -> Any:

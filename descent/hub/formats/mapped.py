@@ -13,12 +13,13 @@ does no harm.
 
 from __future__ import annotations
 
+import io
 import math
 import mmap
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class MappedFile:
                 if not self.size:
                     raise FormatError(self.path, "the file is empty")
                 memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-                self._through = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                through = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except FileNotFoundError:
             raise FormatError(self.path, "there is no such file") from None
         except OSError as error:
@@ -51,10 +52,26 @@ class MappedFile:
         except ValueError as error:  # a pipe, a device
             raise FormatError(self.path, f"can't be mapped: {error}") from None
         self.numbers = np.frombuffer(memory, np.uint8)
-        self._passing = np.frombuffer(self._through, np.uint8)
+        self._passing: np.ndarray = np.frombuffer(through, np.uint8)
+        self._through: mmap.mmap | None = through
+
+    @classmethod
+    def of(cls, data: bytes, name: str) -> MappedFile:
+        """Bytes that are in memory already, read in the same way; `name` stands in errors."""
+        file = cls.__new__(cls)
+        file.path, file.size = Path(name), len(data)
+        if not data:
+            raise FormatError(name, "the file is empty")
+        file._through = None
+        file.numbers = file._passing = np.frombuffer(bytearray(data), np.uint8)
+        return file
 
     def __repr__(self) -> str:
         return f"MappedFile({str(self.path)!r}, {self.size} bytes)"
+
+    def stream(self) -> BinaryIO:
+        """The content as an open file."""
+        return open(self.path, "rb") if self._through is not None else io.BytesIO(self.numbers.tobytes())
 
     def fail(self, problem: str, offset: int | None = None) -> FormatError:
         """The error to raise about this file."""
@@ -101,5 +118,5 @@ class MappedFile:
 
     def forget(self) -> None:
         """Give the memory of what was passed through back to the system."""
-        if hasattr(mmap, "MADV_DONTNEED"):
+        if self._through is not None and hasattr(mmap, "MADV_DONTNEED"):
             self._through.madvise(mmap.MADV_DONTNEED)

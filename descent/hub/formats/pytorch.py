@@ -164,7 +164,7 @@ def _ordered(*arguments: Any) -> OrderedDict[Any, Any]:
 
 def _read_zip(file: MappedFile) -> Any:
     try:
-        with zipfile.ZipFile(file.path) as archive:
+        with file.stream() as raw, zipfile.ZipFile(raw) as archive:
             entries = {entry.filename: entry for entry in archive.infolist()}
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error,
             UnicodeDecodeError, EOFError, IndexError) as error:  # fmt: skip
