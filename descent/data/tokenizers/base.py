@@ -160,8 +160,10 @@ class Tokenizer:
                 raise DataError(f"special token {name!r} needs an id ≥ 0, not {token!r}")
             if token in self.vocab or ids.count(token) > 1:
                 raise DataError(f"special token {name!r} has id {token}, which is already taken")
+        before = self.__dict__.get("special_tokens", {})
+        others = self.__dict__.get("added_tokens", {}).items()
+        self.added_tokens = {n: i for n, i in others if n not in before} | special_tokens
         self.special_tokens = dict(special_tokens)
-        self.added_tokens = {**self.__dict__.get("added_tokens", {}), **special_tokens}
         self._table = None
 
     def to_dict(self) -> dict:

@@ -65,6 +65,14 @@ def test_special_tokens(bpe):
         bpe.encode("a", "some")
 
 
+def test_new_special_tokens_replace_the_old():
+    bpe = ByteBPE(special_tokens={"<a>": 256, "<b>": 257})
+    bpe.register_special_tokens({"<b>": 256})
+    assert bpe.special_tokens == bpe.added_tokens == {"<b>": 256}
+    assert bpe.encode_prompt("<b>") == bpe.encode("<b>", "none")
+    assert bpe.decode([97, 256], skip_special=True) == "a"
+
+
 def test_the_longest_special_token_wins():
     bpe = ByteBPE(special_tokens={"<a>": 256, "<a><b>": 257})
     assert bpe.encode("<a><b><a>", "all") == [257, 256]
