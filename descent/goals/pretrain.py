@@ -30,6 +30,7 @@ from descent.goals.events import Ready, Said, Sampled
 from descent.goals.folder import RunError, RunFolder, default_runs_folder
 from descent.goals.learning import build_model, learn, start_over
 from descent.goals.loading import load_model
+from descent.train.checkpoint import load_weights
 from descent.train.choices import choice_accuracy
 from descent.train.loop import Finished, Stepped, Training
 from descent.train.metrics import evaluate
@@ -69,7 +70,12 @@ def up(options: PretrainOptions, should_stop: Callable[[], bool] = lambda: False
     if not s.eval_only:
         yield from _train(run, training, tokenizer, options)
     if run.weights.is_file():
-        model, tokenizer = load_model(run)
+        model = training.model
+        if tokenizer is not None:
+            model, tokenizer = load_model(run)
+        else:
+            load_weights(run.weights, model)
+            model.eval()
         yield from _final(run, model, tokenizer, s, val, training.step)
         yield Ready(run, model, tokenizer)
     elif s.eval_only:
@@ -217,7 +223,7 @@ def _train(
     run: RunFolder, training: Training, tokenizer: Any, options: PretrainOptions
 ) -> Generator[Any, None, None]:
     """Learn; say the model's share of the machine's peak once it runs."""
-    peak, told, seen = 1e9 * measure_machine().gflops, False, []
+    told, seen = False, []
 
     def sample(step: int) -> Any:
         if tokenizer is None:
@@ -235,7 +241,7 @@ def _train(
         if isinstance(event, Stepped):
             seen = [*seen[-49:], event.seconds / max(event.tokens, 1)]
             if not told and len(seen) >= 20:
-                told, speed = True, 1 / float(np.median(seen))
+                told, speed, peak = True, 1 / float(np.median(seen)), 1e9 * measure_machine().gflops
                 yield Said(
                     f"{speed:,.0f} tokens/s: {speed * flops / 1e9:,.0f} GFLOP/s, MFU "
                     f"{speed * flops / peak:.0%} of {peak / 1e9:,.0f} GFLOP/s measured here."
