@@ -15,6 +15,7 @@ import numpy as np
 from descent.data.errors import DataError
 from descent.hub.weights import Weights, as_float32, stored_array
 from descent.models.building import build
+from descent.models.naming import shapes
 from descent.nn import init
 
 __all__ = ["Bundle"]
@@ -83,14 +84,36 @@ class Bundle:
         Raises:
             DataError: naming a weight that is missing, left over or of another shape.
         """
+        self._check_sizes()
         with init.without_values():
             try:
                 model = build(self.kind, self.config)
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, MemoryError) as error:
                 raise DataError(f"{self._where()}: {error}") from None
         fill(model, self.weights, self._where())
         model.eval()
         return model
+
+    def _check_sizes(self) -> None:
+        """A config that lies about its weights costs nothing: they are compared before building."""
+        layers = self.config.get("n_layer", 1)
+        if not isinstance(layers, int) or layers > max(len(self.weights), 1):
+            raise DataError(
+                f"{self._where()}: n_layer is {layers!r}, there are {len(self.weights)} weights"
+            )
+        if self.kind not in ("gpt", "llama"):
+            return
+        try:
+            needed = shapes(self.kind, self.config)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{self._where()}: its config: {error}") from None
+        for name, shape in needed.items():
+            stored = self.weights.stored.get(name)
+            if stored is not None and tuple(stored.shape) != shape:
+                raise DataError(
+                    f"{self._where()}: {name!r} has shape {list(stored.shape)}, the model's is "
+                    f"{list(shape)}"
+                )
 
     def _where(self) -> str:
         return str(self.about.get("source", "the bundle"))
@@ -112,7 +135,9 @@ def fill(model: Any, weights: Weights, where: str) -> None:
     for name in weights:
         shape, need = weights.stored[name].shape, own[name].array.shape
         if tuple(shape) != need:
-            raise DataError(f"{where}: {name!r} has shape {list(shape)}, the model's {list(need)}")
+            raise DataError(
+                f"{where}: {name!r} has shape {list(shape)}, the model's is {list(need)}"
+            )
     for name in weights:
         if tied[id(own[name])] == name:
             own[name].array = _parameter(weights, name)

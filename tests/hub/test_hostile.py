@@ -5,6 +5,7 @@ Never another exception, never a hang, never an allocation out of proportion to 
 
 import math
 import os
+import re
 import tracemalloc
 from pathlib import Path
 
@@ -99,8 +100,7 @@ def _use(path: Path) -> None:
     for name, stored in bundle.weights.stored.items():
         value = bundle.weights[name]
         assert tuple(value.shape) == tuple(stored.shape)
-    if math.prod((bundle.config["n_layer"], bundle.config["n_embd"])) < 10_000:
-        bundle.build()
+    bundle.build()
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -144,6 +144,38 @@ def test_every_truncation_is_an_error(form, tmp_path):
         file.write_bytes(data[:size])
         with pytest.raises(DataError):
             load(path).build()
+
+
+ENORMOUS = [
+    (form, name)
+    for form in ("hf", "run", "openai", "torch")
+    for name in ("layer", "embd|hidden_size", "vocab", "ctx|block_size")
+    if (form, name) != ("hf", "ctx|block_size")  # no weight of a Llama grows with its context
+]
+
+
+@pytest.mark.parametrize(("form", "name"), ENORMOUS)
+def test_enormous_sizes_cost_nothing(form, name, tmp_path):
+    path = _write(form, tmp_path)
+    if form == "torch":
+        torch = pytest.importorskip("torch")
+        value = torch.load(path)
+        (key,) = (k for k in value["model_args"] if re.search(name, k))
+        value["model_args"][key] = 2_000_000_000
+        torch.save(value, path)
+    else:
+        file = path / ("hparams.json" if form == "openai" else "config.json")
+        text = file.read_text()
+        pattern = rf'("[a-z_]*(?:{name})[a-z_]*": *)\d+'
+        assert re.search(pattern, text)
+        file.write_text(re.sub(pattern, r"\g<1>2000000000", text))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError):
+            load(path).build()
+        assert tracemalloc.get_traced_memory()[1] < 40e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_devices_and_pipes_are_refused():

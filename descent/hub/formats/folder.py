@@ -64,6 +64,9 @@ def read_folder(folder: Path) -> Bundle:
     except PublishedError as error:
         raise FormatError(folder / "config.json", str(error)) from None
     tensors, files = tensors_of(folder)
+    if config["n_layer"] > len(tensors):
+        problem = f"names {config['n_layer']} layers; there are {len(tensors)} tensors"
+        raise FormatError(folder / "config.json", problem)
     weights = Weights(named_as_ours(folder, kind, config, tensors), files)
     about = {
         "source": str(folder),

@@ -71,7 +71,11 @@ class MappedFile:
 
     def stream(self) -> BinaryIO:
         """The content as an open file."""
-        return open(self.path, "rb") if self._through is not None else io.BytesIO(self.numbers.tobytes())
+        return (
+            open(self.path, "rb")
+            if self._through is not None
+            else io.BytesIO(self.numbers.tobytes())
+        )
 
     def fail(self, problem: str, offset: int | None = None) -> FormatError:
         """The error to raise about this file."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,14 @@ def read_run(folder: Path) -> Bundle:
     if not isinstance(model, dict) or not isinstance(model.get("config"), dict):
         raise FormatError(folder / "config.json", 'has no "model" with "type" and "config"')
     kind = model.get("type")
-    if kind not in MODELS:
+    if not isinstance(kind, str) or kind not in MODELS:
         raise FormatError(
             folder / "config.json", f"model type {kind!r} is not one of {', '.join(MODELS)}"
         )
+    try:
+        settings = asdict(MODELS[kind][0](**model["config"]))
+    except (TypeError, ValueError) as error:
+        raise FormatError(folder / "config.json", f"its model's config: {error}") from None
     file = MappedFile(folder / "model.safetensors")
     tensors, metadata = read_safetensors(file)
     tensors = _scaled(tensors)
@@ -45,7 +50,7 @@ def read_run(folder: Path) -> Bundle:
         "source": str(folder),
         "format": "run folder",
         "name": folder.resolve().name,
-        "context": model["config"].get("block_size"),
+        "context": settings.get("block_size"),
         "goal": config.get("goal"),
         "metadata": metadata,
     }
@@ -53,7 +58,7 @@ def read_run(folder: Path) -> Bundle:
     tokenizer = read() if read else None  # small, and needed to know the end token
     end = getattr(tokenizer, "special_tokens", {}).get("<|endoftext|>")
     about |= {"bos_id": None, "eos_ids": [] if end is None else [end]}
-    return Bundle(kind, model["config"], Weights(tensors, [file]), tokenizer, about)
+    return Bundle(kind, settings, Weights(tensors, [file]), tokenizer, about)
 
 
 def _scaled(tensors: dict[str, Stored]) -> dict[str, Stored]:
