@@ -48,7 +48,7 @@ def _hugging_face(place: Path) -> None:
     def drawn(*shape: int, std: float = 0.02) -> np.ndarray:
         return (rng.standard_normal(shape, np.float32) * np.float32(std)).astype(np.float32)
 
-    weights = {"wte.weight": drawn(v, c), "wpe.weight": drawn(t, c, std=0.01)}
+    weights = {"wte.weight": drawn(v, c, std=0.06), "wpe.weight": drawn(t, c, std=0.01)}
     for i in range(n):
         h, residual = f"h.{i}.", 0.02 / np.sqrt(2 * n)
         for name in ("ln_1", "ln_2"):

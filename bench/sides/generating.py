@@ -7,7 +7,9 @@ continuations of the same weights agree. `descent` runs in our Python, the other
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -105,7 +107,7 @@ def onnxruntime(data: Data, width: str) -> Run:
                 {"ids": ids, "positions": np.ascontiguousarray(where), "mask": mask, **past},
             )
             past = dict(zip(past, cache))
-            written[:, i] = logits.argmax(-1)
+            written[:, i] = logits.reshape(batch, -1).argmax(-1)
             ids, start = written[:, i : i + 1].copy(), start + t
         return written
 
@@ -129,12 +131,18 @@ def ctranslate2(data: Data, width: str) -> Run:
     return generation(data, generate)
 
 
+@functools.cache
+def _silence(lc: Any) -> Any:
+    """A callback that says nothing, kept alive."""
+    return lc.llama_log_callback(lambda *_: None)
+
+
 def llama_cpp(data: Data, width: str) -> Run:
     import llama_cpp as lc
 
     batch, new = int(data["batch"]), int(data["new"])
     kind = {"float32": "f32", "int8": "q8_0", "int4": "q4_0"}[width]
-    lc.llama_log_set(lc.llama_log_callback(lambda *_: None), None)
+    lc.llama_log_set(_silence(lc), None)
     lc.llama_backend_init()
     path = f"{data['folder']}/gpt2-{kind}.gguf"
     model = lc.llama_model_load_from_file(path.encode(), lc.llama_model_default_params())

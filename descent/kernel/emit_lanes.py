@@ -59,7 +59,7 @@ def register() -> None:
         (lanes.store_part, _store_part), (lanes.splat, _splat), (lanes.fill, _fill),
         (lanes.zeros, _zeros), (lanes.fma, _fma), (lanes.maximum, _maximum),
         (lanes.total, _total), (lanes.transpose, _transpose), (lanes.where_less, _where_less),
-        (lanes.largest, _largest),
+        (lanes.largest, _largest), (lanes.expect, _expect),
     ):  # fmt: skip
         compiles_to(function)(define)
     for sign, float_name, int_name in (
@@ -143,6 +143,16 @@ def _store_part(_, y, i, v, n):
     y_type = y
     ours = _numbers(y) and integers(i, n)
     return (types.void(y, i, Lanes(y.dtype), n), emit) if ours else None
+
+
+def _expect(_, x, i):
+    def emit(e, x, i):
+        word, place = ir.IntType(32), e.element(0, x, e.index(1, i), ir.IntType(8))
+        flags = (word(0), word(3), word(1))  # to be read, keep near, data
+        e.intrinsic("llvm.prefetch.p0", ir.VoidType(), place, *flags)
+
+    ours = isinstance(x, types.Array) and integers(i)
+    return (types.void(x, i), emit) if ours else None
 
 
 def _splat(_, x, i):

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "COUNT", "fill", "fma", "largest", "load", "load_part", "maximum", "splat", "store",
+    "COUNT", "expect", "fill", "fma", "largest", "load", "load_part", "maximum", "splat", "store",
     "store_part", "total", "transpose", "where_less", "zeros",
 ]  # fmt: skip
 
@@ -50,6 +50,10 @@ def store(y: Array, i: int, v: Array) -> None:
 def store_part(y: Array, i: int, v: Array, n: int) -> None:
     """The first n lanes to y[i], …, y[i + n - 1]; nothing beyond is touched."""
     _inside(y, i, n)[:] = v[:n]
+
+
+def expect(x: Array, i: int) -> None:
+    """Ask for x[i] and what lies beside it from memory, ahead of its use; x[i] need not exist."""
 
 
 def splat(x: Array, i: int) -> Array:

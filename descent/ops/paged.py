@@ -84,22 +84,22 @@ def place_halves(lo, hi, frame, me):
 
 
 @kernel
-def scores(q, at, scale, cache, key, d, p, to):
-    """p[to + j] = scale · q · k_j for the 16 keys of a block; returns them."""
+def scores(q, at, scale, cache, key, d, p, to, ahead):
+    """p[to + j] = scale · q · k_j for the 16 keys of a block; those `ahead` are asked for."""
     a, b, c, e = lanes.zeros(), lanes.zeros(), lanes.zeros(), lanes.zeros()
     for i in range(0, d, 4):
         here = key + i * BLOCK
+        lanes.expect(cache, here + ahead)
+        lanes.expect(cache, here + ahead + 2 * BLOCK)
         a = lanes.fma(lanes.splat(q, at + i), narrow.widened(cache, here), a)
         b = lanes.fma(lanes.splat(q, at + i + 1), narrow.widened(cache, here + BLOCK), b)
         c = lanes.fma(lanes.splat(q, at + i + 2), narrow.widened(cache, here + 2 * BLOCK), c)
         e = lanes.fma(lanes.splat(q, at + i + 3), narrow.widened(cache, here + 3 * BLOCK), e)
-    total = ((a + b) + (c + e)) * scale
-    lanes.store(p, to, total)
-    return total
+    lanes.store(p, to, ((a + b) + (c + e)) * scale)
 
 
 @kernel
-def mix(p, at, n, cache, value, wide, total):
+def mix(p, at, n, cache, value, wide, total, ahead):
     """total + Σ_j p[at + j] · v_j, 16 numbers of each of n ≤ 16 values."""
     if n < BLOCK:  # what lies behind the last one may be anything
         for j in range(n):
@@ -109,6 +109,10 @@ def mix(p, at, n, cache, value, wide, total):
     a, b, c, e = lanes.zeros(), lanes.zeros(), lanes.zeros(), lanes.zeros()
     for j in range(0, BLOCK, 4):
         here = value + j * wide
+        lanes.expect(cache, here + ahead)
+        lanes.expect(cache, here + ahead + wide)
+        lanes.expect(cache, here + ahead + 2 * wide)
+        lanes.expect(cache, here + ahead + 3 * wide)
         a = lanes.fma(lanes.splat(p, at + j), narrow.widened(cache, here), a)
         b = lanes.fma(lanes.splat(p, at + j + 1), narrow.widened(cache, here + wide), b)
         c = lanes.fma(lanes.splat(p, at + j + 2), narrow.widened(cache, here + 2 * wide), c)
@@ -157,11 +161,11 @@ def attend_rows(lo, hi, frame, me, cache):
         last = np.int64(positions[r])
         first = max(0, last + 1 - shape[7]) if shape[7] > 0 else 0
         table = sequence[r] * sizes[WIDEST]
-        here = shape[6] + g * BLOCK * (tall + wide)
+        here, ahead = shape[6] + g * BLOCK * (tall + wide), BLOCK * (tall + wide)
         for h in range(g * each, (g + 1) * each):
             for b in range(first // BLOCK, last // BLOCK + 1):
                 key = np.int64(tables[table + b]) * shape[5] + here
-                scores(qkv, r * row + h * d, scale, cache, key, tall, p, b * BLOCK)
+                scores(qkv, r * row + h * d, scale, cache, key, tall, p, b * BLOCK, ahead)
             factor = lanes.fill(softmax(p, first, last))
             for c in range(0, wide, BLOCK):
                 total = lanes.zeros()
@@ -169,7 +173,7 @@ def attend_rows(lo, hi, frame, me, cache):
                     value = np.int64(tables[table + b]) * shape[5] + here + BLOCK * tall + c
                     j = max(first - b * BLOCK, 0)
                     n = min(last + 1 - b * BLOCK, BLOCK) - j
-                    total = mix(p, b * BLOCK + j, n, cache, value + j * wide, wide, total)
+                    total = mix(p, b * BLOCK + j, n, cache, value + j * wide, wide, total, ahead)
                 lanes.store(out, c, total * factor)
             y = ys[(r * heads + h) * d :][:d]
             for i in range(d):

@@ -30,7 +30,11 @@ __all__ = [
 BYTES, NIBBLES = 128, 8  # m, by which a width is known
 RUN = 32  # numbers multiplied at a time: eight words of bytes
 HALF = WIDTH // 2  # words that the float16 scales of a panel take
-MOST, FEWER, FEWEST = {16: (6, 4, 2), 8: (2, 2, 2), 4: (1, 1, 1)}[processor.vector_floats()]
+# Rows of the tiles. 8 is more sums than there are registers, yet better than 6 and 2 where that is
+# all: a second tile reads the panel again.
+EIGHT, MOST, FEWER, FEWEST = {16: (8, 6, 4, 2), 8: (2, 2, 2, 2), 4: (1, 1, 1, 1)}[
+    processor.vector_floats()
+]
 ZERO, ONE, LARGEST = np.float32(0), np.float32(1), np.float32(127)
 LOW, TOP = np.float32(-8), np.float32(7)
 pack_floats = tiles.pack
@@ -276,7 +280,11 @@ def sweep(lo, hi, frame, me):
         columns = min(WIDTH, n - left)
         while r < rows:
             at, rest = r * y_row + left, rows - r
-            if rest >= MOST:
+            if rest == EIGHT or rest == 2 * EIGHT:
+                tile(registers.shape(EIGHT, VECTORS), q, s, starts, r, blocks, runs, panels, j,
+                     y, at, y_row, columns, mode, bias, left)  # fmt: skip
+                r += EIGHT
+            elif rest >= MOST:
                 tile(registers.shape(MOST, VECTORS), q, s, starts, r, blocks, runs, panels, j,
                      y, at, y_row, columns, mode, bias, left)  # fmt: skip
                 r += MOST

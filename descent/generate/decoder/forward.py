@@ -36,6 +36,9 @@ class Weights:
         # Hidden numbers are made, activated and narrowed a unit at a time, by one thread.
         self.hidden_units = parts.hidden // unit if parts.hidden % unit == 0 else 1
         each = parts.hidden // self.hidden_units if parts.gated else 0
+        # The head first: its source may be the largest of all, and is gone before the rest comes.
+        name = next(n for n in parts.head if f"{n}.weight" in source)
+        self.head: Matrix = packed(source, [name], width)
         self.layers = [
             (
                 packed(source, layer.qkv, width),
@@ -45,8 +48,6 @@ class Weights:
             )
             for layer in parts.layers
         ]
-        name = next(n for n in parts.head if f"{n}.weight" in source)
-        self.head: Matrix = packed(source, [name], width)
 
     @property
     def nbytes(self) -> int:

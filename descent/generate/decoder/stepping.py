@@ -167,8 +167,9 @@ class Decoder:
         self, tokens: Array, positions: Array, sequence: Array, tables: Array, wanted: Array
     ) -> None:
         def inside(name: str, x: Array, limit: int) -> None:
-            if len(x) and not 0 <= int(np.min(x)) <= int(np.max(x)) < limit:
-                raise IndexError(f"{name} must be from 0 to {limit - 1}: got {np.asarray(x)}")
+            x = np.asarray(x, np.int32)
+            if x.size and x.view(np.uint32).max() >= limit:  # below 0 is beyond 2³¹
+                raise IndexError(f"{name} must be from 0 to {limit - 1}: got {x}")
 
         if not len(tokens) == len(positions) == len(sequence):
             raise ValueError(
