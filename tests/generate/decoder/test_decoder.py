@@ -5,6 +5,9 @@ import pytest
 
 import descent as dc
 from descent.generate.decoder import Decoder
+from descent.generate.decoder.matrices import Inputs, packed
+from descent.generate.decoder.parts import Source
+from descent.generate.decoder.phases import Phases, Units
 from descent.models.gpt import GPT, GPTConfig
 from descent.models.llama import Llama, LlamaConfig
 
@@ -184,3 +187,28 @@ def test_refusals():
         Decoder.of(model, width="int2")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="no decoder-only transformer"):
         Decoder.of(dc.nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize(("width", "dtype"), [("int8", "q8_0"), ("int4", "q4_0")])
+def test_blocks_of_a_file_are_kept_exactly(tmp_path, width, dtype):
+    """What a GGUF file holds in blocks is what is multiplied; embeddings are its numbers, too."""
+    from descent.hub import Bundle, load, save
+
+    model, ids = make("llama", spread=0.02)
+    config = {"vocab_size": 101, "block_size": 96, "n_layer": 2, "n_head": 4, "n_kv_head": 2,
+              "n_embd": 64}  # fmt: skip
+    save(Bundle.of("llama", config, model), tmp_path / "small.gguf", format="gguf", dtype=dtype)
+    bundle = load(tmp_path / "small.gguf")
+    name = "layers.1.mlp.down_proj"
+    matrix = packed(Source(bundle), [name], width)
+    inputs, phases, x = Inputs(), Phases(3), np.eye(matrix.k, dtype=np.float32)
+    y = np.zeros((matrix.k, matrix.n), np.float32)
+    phases.pause()
+    matrix.take(phases, inputs, x, Units(0, 1, 0))
+    matrix.multiply(phases, inputs, x, y, 0)
+    phases.close()
+    phases.sizes[0] = matrix.k
+    phases.run()
+    right = bundle.weights[f"{name}.weight"].dequantise()
+    np.testing.assert_allclose(y.T, right, rtol=2e-6)
+    read(Decoder.of(bundle, width=width), ids)
