@@ -136,8 +136,12 @@ def settings_of(
     try:
         completer.check(sampling)
     except PromptError as error:
-        param = constraint_field(request) if sampling.constraint else None
-        raise _refused(error, param) from error
+        raise _refused(error, constraint_field(request)) from error
+    except RecursionError:
+        field = constraint_field(request)
+        raise ApiError(
+            400, f"{field}: it is too deeply nested, or has too many parts.", param=field
+        ) from None
     return sampling
 
 

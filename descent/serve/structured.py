@@ -17,6 +17,10 @@ from descent.serve.errors import ApiError
 __all__ = ["constraint", "constraint_field"]
 
 
+_MOST_CHARACTERS = (
+    65_536  # of an expression or all choices; what is longer takes seconds and memory
+)
+_MOST_SCHEMA = 262_144
 _FIELDS = ("response_format", "structured_outputs", "guided_json", "guided_regex", "guided_choice")
 
 
@@ -110,6 +114,7 @@ def _schema(value: Any, name: str) -> dict[str, Any]:
             raise ApiError(400, f"{name} is not JSON: {error}.", param=name) from None
     if not isinstance(value, dict | bool):
         raise ApiError(400, f"{name}: a JSON schema is an object.", param=name)
+    _bounded(len(json.dumps(value)), _MOST_SCHEMA, name)
     return {"json_schema": value}
 
 
@@ -118,6 +123,7 @@ def _regex(value: Any, name: str) -> dict[str, Any]:
         return {}
     if not isinstance(value, str) or not value:
         raise ApiError(400, f"{name}: the regular expression must be a string.", param=name)
+    _bounded(len(value), _MOST_CHARACTERS, name)
     return {"regex": value}
 
 
@@ -126,7 +132,15 @@ def _choice(value: Any, name: str) -> dict[str, Any]:
         return {}
     if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
         raise ApiError(400, f"{name}: the choices must be non-empty strings.", param=name)
+    _bounded(sum(map(len, value)), _MOST_CHARACTERS, name)
     return {"choice": tuple(value)}
+
+
+def _bounded(length: int, most: int, name: str) -> None:
+    if length > most:
+        raise ApiError(
+            400, f"{name} has {length:,} characters; at most {most:,} are taken.", param=name
+        )
 
 
 def _unsupported(field: str, what: str) -> ApiError:

@@ -154,6 +154,10 @@ def test_a_forced_call_cut_off_is_text(client):
         ({"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "purple"}}}}, "response_format"),
         ({"guided_regex": "(a"}, "guided_regex"),
         ({"guided_regex": "(?=a)b"}, "guided_regex"),
+        ({"guided_regex": "(" * 5000 + "a" + ")" * 5000}, "guided_regex"),
+        ({"guided_regex": "a" * 100_000}, "guided_regex"),
+        ({"guided_choice": ["a" * 60_000, "b" * 60_000]}, "guided_choice"),
+        ({"guided_json": {"enum": ["a" * 300_000]}}, "guided_json"),
         ({"guided_json": "{"}, "guided_json"),
         ({"guided_json": {"type": "object"}, "guided_regex": "a"}, "guided_regex"),
         ({"guided_choice": [""]}, "guided_choice"),
@@ -161,7 +165,7 @@ def test_a_forced_call_cut_off_is_text(client):
         ({"structured_outputs": {"grammar": "root ::= x"}}, "structured_outputs"),
         ({"structured_outputs": {"regex": "a", "choice": ["b"]}}, "structured_outputs"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:60],
 )  # fmt: skip
 def test_what_can_t_be_kept_to_is_refused_before_anything_is_made(http, extra, param):
     answer = http.post("/v1/completions", json={"model": "unwilling", "prompt": "x", **extra})
