@@ -175,11 +175,10 @@ def _nucleus(mass: np.ndarray, sums: np.ndarray, p: float) -> np.ndarray:
     wanted = p * sums.sum(dtype=np.float64)
     for floor in (1e-2, 1e-4, 1e-6):  # most of a vocabulary is far too unlikely to matter
         places = (mass >= floor).nonzero()[0]  # the likeliest has mass 1
-        if mass[places].sum(dtype=np.float64) >= wanted:
-            break
-    else:
-        places = np.arange(mass.size)
-    return _first(places, -mass[places], mass[places], wanted)
+        few = mass[places]
+        if few.sum(dtype=np.float64) >= wanted:
+            return places[_first(few, few, wanted, largest=True)]
+    return _first(mass, mass, wanted, largest=True)
 
 
 def _typical(mass: np.ndarray, p: float) -> np.ndarray:
@@ -188,20 +187,26 @@ def _typical(mass: np.ndarray, p: float) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         information = -np.log(share)
         entropy = np.nansum(share * information, dtype=np.float64)
-    away = np.abs(information - entropy)
-    return _first(np.arange(mass.size), away, share, p)
+    return _first(np.abs(information - entropy), share, p)
 
 
-def _first(places: np.ndarray, keys: np.ndarray, mass: np.ndarray, wanted: float) -> np.ndarray:
-    """Of `places`, in the order of `keys`, as many as are needed to hold the mass `wanted`."""
-    n = 64
-    while n < places.size:
-        border = np.partition(keys, n)[n]
-        near = (keys <= border).nonzero()[0]
-        if mass[near].sum(dtype=np.float64) >= wanted:
-            places, keys, mass = places[near], keys[near], mass[near]
-            break
-        n *= 8
-    order = np.argsort(keys, kind="stable")
-    before = np.cumsum(mass[order], dtype=np.float64) - mass[order]  # of everything before it
-    return np.sort(places[order[before < wanted]])
+def _first(
+    keys: np.ndarray, mass: np.ndarray, wanted: float, *, largest: bool = False
+) -> np.ndarray:
+    """The places with the smallest (largest) keys ≥ 0 that together hold `wanted`, rising.
+
+    Only where the border falls are the keys sorted: the others are counted by their leading bits,
+    which for positive floats follow one another as the numbers do.
+    """
+    bins = keys.astype(np.float32, copy=False).view(np.int32) >> 17
+    bins = bins.max() - bins if largest else bins - bins.min()
+    so_far = np.cumsum(np.bincount(bins, weights=mass))
+    border = min(int(np.searchsorted(so_far, wanted)), so_far.size - 1)
+    below = so_far[border - 1] if border else 0.0
+    at_border = (bins == border).nonzero()[0]
+    order = -keys[at_border] if largest else keys[at_border]
+    at_border = at_border[np.argsort(order, kind="stable")]
+    before = np.cumsum(mass[at_border], dtype=np.float64) - mass[at_border] + below
+    keep = bins < border
+    keep[at_border[before < wanted]] = True
+    return keep.nonzero()[0]

@@ -15,6 +15,6 @@ def test_masses_and_their_block_sums(n, temperature):
     masses(logits, logits.max(), np.float32(1 / temperature), mass, sums)
     with np.errstate(invalid="ignore"):
         wanted = np.exp((logits.astype(float) - logits.max()) / temperature)
-    np.testing.assert_allclose(mass, wanted, rtol=2e-5, atol=1e-9)
+    np.testing.assert_allclose(mass, wanted, rtol=1e-4, atol=1e-9)
     by_block = np.add.reduceat(wanted, np.arange(0, n, BLOCK))
-    np.testing.assert_allclose(sums, by_block, rtol=2e-5)
+    np.testing.assert_allclose(sums, by_block, rtol=1e-4, atol=1e-9)
