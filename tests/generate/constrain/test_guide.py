@@ -126,7 +126,7 @@ def test_an_end_is_only_drawn_where_the_text_is_complete():
 
 def test_too_few_tokens_for_any_text_are_used_as_well_as_possible():
     made = written({"regex": "abcdefgh"}, max_tokens=3)
-    assert made.text == "ab" + "c"
+    assert made.text == "ab" + "c" + "d"
     assert made.finish_reason == "length"
 
 
@@ -172,4 +172,4 @@ def test_a_vocabulary_that_cannot_begin_is_refused():
 
 def test_settings_that_leave_nothing_are_told():
     with pytest.raises(ValueError, match="leave no token that could follow"):
-        written({"regex": "abc"}, bad_words=("b",))
+        written({"regex": "xyz"}, bad_words=("y",))
