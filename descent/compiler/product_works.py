@@ -16,6 +16,7 @@ from descent.threads import n_threads
 __all__ = ["ProductWorks"]
 
 SMALL_PANELS = 1 << 16  # floats of a packed operand that is packed once and shared by all threads
+FAR = 1 << 22  # floats that do not stay in the caches
 CHUNK = 1 << 17  # floats of panels that one thread packs at a time: half the second cache
 
 
@@ -93,7 +94,8 @@ class ProductWorks:
         accesses = [access(v, 1, v is y, True) for v in arguments]
         title = f"{m}×{k} · {k}×{n}  {node.origin}"
         chunk = max(1, min(panels, (CHUNK << narrow) // max(k * WIDTH, 1)))
-        if chunk < min(panels, 4):  # a, taken anew for each chunk, would be taken too often
+        far = narrow or m * k > FAR
+        if chunk < min(panels, 4) and far:  # a is taken anew for each chunk, and that takes long
             group = max(2, min(6, panels // (2 * n_threads())))
             depth = _even_cut(k, (CHUNK << narrow) // (group * WIDTH))
             body = [
