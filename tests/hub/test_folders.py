@@ -112,3 +112,26 @@ def test_errors_name_what_is_wrong(tmp_path):
         load(tmp_path / "m")
     with pytest.raises(FormatError, match="no such file"):
         load(tmp_path / "nothing")
+
+
+def test_a_folder_brings_its_tokenizer_ends_and_chat_template(tmp_path):
+    from descent.data.tokenizers import ByteBPE
+
+    bundle = tiny("llama", vocab_size=262)
+    bundle.tokenizer = ByteBPE.train("a text to learn from " * 9, 262)
+    end = bundle.tokenizer.special_tokens["<|endoftext|>"]
+    bundle.about |= {"eos_ids": [end, 3], "bos_id": 1, "chat_template": "{{ messages }}"}
+    save(bundle, tmp_path / "m")
+    for folder in ("m", "n"):  # written from ours, then copied
+        back = load(tmp_path / folder)
+        about = back.about
+        assert (about["bos_id"], about["eos_ids"]) == (1, [end, 3])
+        assert about["chat_template"] == "{{ messages }}"
+        assert back.tokenizer.encode("a text ü") == bundle.tokenizer.encode("a text ü")
+        save(back, tmp_path / "n")
+    (tmp_path / "m" / "chat_template.jinja").write_bytes(b"\xff\xfe")
+    (tmp_path / "m" / "tokenizer.json").write_text("{}")
+    back = load(tmp_path / "m")  # a model without a tokenizer is still a model
+    assert back.tokenizer is None
+    assert len(back.about["notes"]) == 2
+    assert back.build()

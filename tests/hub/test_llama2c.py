@@ -1,5 +1,6 @@
 """llama2.c: the real pretrained model decodes to run.c's tokens; all three versions in and out."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ RUN_C = """
 
 
 def _stories() -> Path:
-    path = BESIDE / "stories260k" / "stories260K.bin"
+    path = Path(os.environ.get("DESCENT_DATA", BESIDE)) / "stories260k" / "stories260K.bin"
     if not path.is_file():
         pytest.skip(f"{path} is not on this machine")
     return path

@@ -159,6 +159,6 @@ def _word_model(model: dict) -> WordBPE:
 
 def _pair(merge: str | Sequence[str], rank: int) -> tuple[str, str]:
     parts = merge.split(" ") if isinstance(merge, str) else merge
-    if len(parts) != 2 or not all(isinstance(part, str) for part in parts):
+    if len(parts) != 2 or not (isinstance(parts[0], str) and isinstance(parts[1], str)):
         raise DataError(f"merge {rank} must be two tokens, not {merge!r}")
     return parts[0], parts[1]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from descent.data.errors import DataError
+from descent.data.tokenizers.hub_files import hub_config
 from descent.hub.bundle import Bundle
 from descent.hub.formats.errors import FormatError
 from descent.hub.formats.mapped import MappedFile
@@ -152,12 +153,10 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "encoder.
 
 def tokenizer_in(folder: Path, about: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """What reads the folder's tokenizer (None without one), and `about` with its chat template."""
-    settings = folder / "tokenizer_config.json"
-    if settings.is_file():
-        template = json_file(settings).get("chat_template")
-        about["chat_template"] = template if isinstance(template, str) else None
-    if (folder / "chat_template.jinja").is_file():
-        about["chat_template"] = (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    try:
+        about["chat_template"] = hub_config(folder).get("chat_template")
+    except DataError as error:
+        about.setdefault("notes", []).append(f"its chat template can't be read: {error}")
     if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
         return None, about
     return lambda: read_tokenizer(folder, about), about
