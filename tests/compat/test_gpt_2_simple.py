@@ -1,5 +1,7 @@
 """gpt-2-simple's README, unchanged but for the import, and its users' pains, gone."""
 
+import json
+import shutil
 import textwrap
 import time
 
@@ -8,26 +10,33 @@ import pytest
 
 import descent.compat.gpt_2_simple as gpt2
 import descent.random
-from descent.data.tokenizers.gpt import load_gpt2 as load_tokenizer
 from descent.goals.folder import RunError
 from descent.models.gpt import GPT, GPTConfig
 from tests.data.known import known
+from tests.hub.test_openai import _openai, write_bundle
 
 CORPUS = "To be, or not to be, that is the question:\nWhether 'tis nobler in the mind\n" * 20
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """models/124M: a tiny GPT-2 with the real tokenizer, in Hugging Face's layout."""
-    from descent.hub import Bundle, save
+    """models/124M: a tiny GPT-2 with the real tokenizer, the seven files OpenAI published."""
+    from descent.hub import Bundle
 
-    folder = tmp_path_factory.mktemp("gpt2")
-    tokenizer = load_tokenizer(known("gpt2-encoder.json"), known("gpt2-vocab.bpe"))
+    top = tmp_path_factory.mktemp("gpt2")
+    folder = top / "models" / "124M"
+    folder.mkdir(parents=True)
+    for name in ("encoder.json", "vocab.bpe"):
+        shutil.copyfile(known(f"gpt2-{name}"), folder / name)
     descent.random.manual_seed(0)
     config = dict(vocab_size=50257, block_size=48, n_layer=1, n_head=2, n_embd=16)
-    model = GPT(GPTConfig(**config))
-    save(Bundle.of("gpt", config, model, tokenizer), folder / "models" / "124M", format="hf")
-    return folder
+    bundle = Bundle.of("gpt", config, GPT(GPTConfig(**config)))
+    hparams = {"n_vocab": 50257, "n_ctx": 48, "n_embd": 16, "n_head": 2, "n_layer": 1}
+    (folder / "hparams.json").write_text(json.dumps(hparams))
+    write_bundle(folder / "model.ckpt", _openai(bundle))
+    (folder / "model.ckpt.meta").write_bytes(b"")
+    (folder / "checkpoint").write_text('model_checkpoint_path: "model.ckpt"\n')
+    return top
 
 
 @pytest.fixture
