@@ -129,10 +129,13 @@ class Source:
         """The numbers as they are kept: an array, mapped where the file allows, or blocks."""
         return self._weights[name]
 
+    def number_format(self, name: str) -> str:
+        """The file's name for how these numbers are kept (F32, BF16, Q8_0, …); "" if unknown."""
+        return str(getattr(getattr(self._weights, "stored", {}).get(name), "kind", ""))
+
     def in_blocks(self, name: str) -> bool:
-        """Whether the file keeps these numbers in blocks of 32 with a scale each."""
-        stored: Any = getattr(self._weights, "stored", {}).get(name)
-        return str(getattr(stored, "kind", "")).startswith("Q")
+        """Whether the file keeps these numbers in blocks with a scale each."""
+        return self.number_format(name).startswith("Q")
 
     @contextmanager
     def once(self, name: str) -> Iterator[Array]:

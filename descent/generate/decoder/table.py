@@ -22,10 +22,15 @@ class Table:
 
     def __init__(self, source: Source, name: str) -> None:
         self._stored: Any = source.stored(f"{name}.weight")
+        self._bf16 = source.number_format(f"{name}.weight") == "BF16"
+        if self._bf16:  # it came widened: half of every number is zeros
+            self._stored = (self._stored.view(np.uint32) >> 16).astype(np.uint16)
 
     def rows(self, indices: Array, out: Array) -> None:
         """out [N, C] = the rows at `indices`, as float32."""
-        if isinstance(self._stored, np.ndarray) and self._stored.dtype == np.float32:
+        if self._bf16:
+            out.view(np.uint32)[:] = self._stored[indices].astype(np.uint32) << 16
+        elif isinstance(self._stored, np.ndarray) and self._stored.dtype == np.float32:
             np.take(self._stored, indices, axis=0, out=out, mode="clip")
         else:
             out[:] = as_float32(self._stored[indices])

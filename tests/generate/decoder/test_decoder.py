@@ -212,3 +212,19 @@ def test_blocks_of_a_file_are_kept_exactly(tmp_path, width, dtype):
     right = bundle.weights[f"{name}.weight"].dequantise()
     np.testing.assert_allclose(y.T, right, rtol=2e-6)
     read(Decoder.of(bundle, width=width), ids)
+
+
+def test_bf16_files(tmp_path):
+    """Embeddings of a bfloat16 file are its numbers, at half of float32's bytes."""
+    from descent.hub import Bundle, load, save
+
+    model, ids = make("llama", spread=0.02)
+    config = {"vocab_size": 101, "block_size": 96, "n_layer": 2, "n_head": 4, "n_kv_head": 2,
+              "n_embd": 64}  # fmt: skip
+    save(Bundle.of("llama", config, model), tmp_path / "small", format="hf", dtype="bfloat16")
+    bundle = load(tmp_path / "small")
+    decoder = Decoder.of(bundle)
+    assert decoder._embed._stored.nbytes == 2 * 101 * 64
+    got, right = read(decoder, ids), expected(bundle.build(), ids)
+    there = ~np.isnan(got)
+    np.testing.assert_allclose(got[there], right[there], atol=1e-5 * np.abs(right).max(), rtol=0)
