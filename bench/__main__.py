@@ -28,7 +28,8 @@ from bench.sides.process import clean_environment, peers_folder
 HERE = Path(__file__).parent
 NAMES = (
     "micrograd", "moons_tensors", "makemore_mlp", "makemore_transformer", "nanogpt_cpu",
-    "gpt2_124m", "generate", "lora", "products", "busy", "small_ops", "ladder", "adamw", "bpe",
+    "gpt2_124m", "generate", "generate_start", "lora", "products", "busy", "small_ops", "ladder",
+    "adamw", "bpe",
 )  # fmt: skip
 CHECKOUTS = ("micrograd", "makemore", "nanoGPT", "llm.c", "minbpe")
 

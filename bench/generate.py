@@ -1,9 +1,10 @@
 """Generation from GPT-2 124M beside transformers, onnxruntime, ctranslate2 and llama.cpp.
 
-Greedy, 16-token prompts, 128 new tokens; batches of 1, 8 and 32; then a first token alone, and from
-the file to the first token in a fresh process. Peers that are not there are reported as missing:
-DESCENT_PEERS_PYTHON names a Python with torch, transformers, onnx, onnxruntime, ctranslate2, gguf
-and llama-cpp-python. Every side at a width reads the same numbers (`bench.gpt2_files`).
+Greedy, 16-token prompts, 128 new tokens; batches of 1, 8 and 32; and a first token alone (from the
+file to the first token in a fresh process: `bench.generate_start`). Peers that are not there are
+reported as missing: DESCENT_PEERS_PYTHON names a Python with torch, transformers, onnx,
+onnxruntime, ctranslate2, gguf and llama-cpp-python. Every side at a width reads the same numbers
+(`bench.gpt2_files`).
 """
 
 from __future__ import annotations
@@ -31,26 +32,26 @@ def data(batch: int, new: int) -> dict[str, np.ndarray]:
     return {"folder": np.array(str(folder())), "batch": np.array(batch), "new": np.array(new)}
 
 
-def _name(engine: str, width: str) -> str:
+def name_of(engine: str, width: str) -> str:
     return f"{engine.replace('_', '.')} {width}"
 
 
 def _sides(*widths: str) -> tuple[Side, ...]:
     found = []
     for width in widths:
-        found.append(Side(_name("descent", width), f"bench.sides.generating:descent_{width}"))
+        found.append(Side(name_of("descent", width), f"bench.sides.generating:descent_{width}"))
         for engine in ENGINES[width]:
             make = f"bench.sides.generating:{engine}_{width}"
-            found.append(Side(_name(engine, width), make, guest=True))
+            found.append(Side(name_of(engine, width), make, guest=True))
     return tuple(found)
 
 
 def _peers(width: str) -> tuple[str, ...]:
-    return tuple(_name(engine, width) for engine in ENGINES[width])
+    return tuple(name_of(engine, width) for engine in ENGINES[width])
 
 
 def _bar(factor: float, width: str, peers: tuple[str, ...] | None = None) -> Bar:
-    return Bar(factor, peers or _peers(width), ours=_name("descent", width))
+    return Bar(factor, peers or _peers(width), ours=name_of("descent", width))
 
 
 ALL = ("float32", "bf16", "int8", "int4")

@@ -1,7 +1,9 @@
-"""GPT-2's Hugging Face folder in the peers' formats: `python -m bench.sides.conversions gguf FOLDER`.
+"""GPT-2's Hugging Face folder in the peers' formats.
 
-Runs in the peers' Python. GGUF by the `gguf` package (names and layouts as llama.cpp's own converter
-writes them; its byte tokens are made up, no text is used), CTranslate2 by its converter, ONNX by
+    python -m bench.sides.conversions gguf FOLDER
+
+Runs in the peers' Python. GGUF by the `gguf` package (names and layouts as llama.cpp's converter
+writes them; its tokens are made up, no text is used), CTranslate2 by its own converter, ONNX by
 `bench.sides.onnx_gpt2`.
 """
 
