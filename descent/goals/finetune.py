@@ -304,7 +304,7 @@ def _train(
         if isinstance(event, Finished):
             if s.adapts:
                 _merge(run, training)
-            if run.weights.is_file():
+            if run.weights.is_file() and event.reason != "stopped":
                 yield compare(run, corpus, event.step, s, block, unit)
 
 

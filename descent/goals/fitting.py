@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from descent.costs.machine import measure_machine
 from descent.goals.events import Said
 from descent.goals.folder import RunError
+from descent.hub.listing import free_memory_bytes
 from descent.train.estimate import Estimate, estimate, fitting, sizes_of
 from descent.train.finetune import FinetuneSettings
 
-__all__ = ["available_bytes", "check_fits"]
+__all__ = ["check_fits"]
 
 LARGE = 20_000_000  # parameters: below, a step is timed before anyone could read an estimate
-
-
-def available_bytes() -> int | None:
-    """Memory to be had without swapping (Linux); None where the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-        return 1024 * next(int(x.split()[1]) for x in lines if x.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return None
 
 
 def check_fits(
@@ -38,7 +29,7 @@ def check_fits(
     """
     z = sizes_of(model, targets)
     peak = 1e9 * measure_machine().gflops if z.total > LARGE else None
-    free = available_bytes()
+    free = free_memory_bytes()
     wanted = [bool(s.checkpointing)] if s.checkpointing is not None else [False, True]
     tried = [estimate(z, s, block_size, checkpointing=c, peak=peak) for c in wanted]
     found = next((e for e in tried if free is None or e.bytes <= free), None)
@@ -47,7 +38,7 @@ def check_fits(
         raise RunError(_refusal(tried[-1], fitting(z, replace(s, checkpointing=None), block_size,
                                                    free), free))  # fmt: skip
     if z.total > LARGE or found.checkpointing:
-        room = "" if free is None else f" of {free / 1e9:.1f} GB to be had"
+        room = "" if free is None else f" ({free / 1e9:.1f} GB are to be had)"
         again = "; blocks are computed again to save memory" if found.checkpointing else ""
         yield Said(f"Training takes {found}{room}{again}.")
     yield found

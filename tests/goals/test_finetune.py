@@ -218,10 +218,10 @@ def test_a_text_of_a_few_words_and_a_csv(base, tmp_path) -> None:
 def test_what_does_not_fit_is_refused_with_what_would(base, text, tmp_path, monkeypatch) -> None:
     from descent.goals import fitting
 
-    monkeypatch.setattr(fitting, "available_bytes", lambda: (80 << 20) + 600_000)
+    monkeypatch.setattr(fitting, "free_memory_bytes", lambda: (80 << 20) + 600_000)
     with pytest.raises(RunError, match=r"full fine-tuning .* takes about .*; this fits.*--method"):
         list(up(options(base, text, tmp_path, batch_size=16, block_size=32, checkpointing=False)))
-    monkeypatch.setattr(fitting, "available_bytes", lambda: 1000)
+    monkeypatch.setattr(fitting, "free_memory_bytes", lambda: 1000)
     with pytest.raises(RunError, match="choose a smaller model"):
         list(up(options(base, text, tmp_path, name="b")))
 
@@ -233,7 +233,7 @@ def test_short_memory_turns_checkpointing_on_and_changes_nothing(
 
     settings = {"steps": 4, "batch_size": 8, "block_size": 32, "lora_dropout": 0.0}
     list(up(options(base, text, tmp_path, name="a", **settings)))
-    monkeypatch.setattr(fitting, "available_bytes", lambda: (80 << 20) + 2_400_000)
+    monkeypatch.setattr(fitting, "free_memory_bytes", lambda: (80 << 20) + 2_400_000)
     events = list(up(options(base, text, tmp_path, name="b", **settings)))
     assert any(isinstance(e, Said) and "computed again" in e.text for e in events)
     runs = tmp_path / "runs"
