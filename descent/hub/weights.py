@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 _TILE = 64
+_AT_A_TIME = 1 << 16  # numbers that stay in the cache
 _BITS = {
     "F64": 64, "F32": 32, "F16": 16, "BF16": 16, "BOOL": 8,
     "I8": 8, "I16": 16, "I32": 32, "I64": 64, "U8": 8, "U16": 16, "U32": 32, "U64": 64,
@@ -135,9 +136,13 @@ def widened(bits: np.ndarray) -> np.ndarray:
 
 def narrowed(array: np.ndarray) -> np.ndarray:
     """float32 as bfloat16 bits (uint16): to nearest, halves to even; NaN stays NaN."""
-    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
-    rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
-    return np.where(bits << 1 > 0xFF000000, bits >> 16 | 64, rounded).astype(np.uint16)
+    flat = np.ascontiguousarray(array, np.float32).reshape(-1).view(np.uint32)
+    out = np.empty(flat.shape, np.uint16)
+    for i in range(0, len(flat), _AT_A_TIME):
+        bits = flat[i : i + _AT_A_TIME]
+        rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+        out[i : i + _AT_A_TIME] = np.where(bits << 1 > 0xFF000000, bits >> 16 | 64, rounded)
+    return out.reshape(array.shape)
 
 
 def in_order(array: np.ndarray) -> np.ndarray:

@@ -20,6 +20,9 @@ import numpy as np
 __all__ = ["BLOCKS", "BlockLayout", "Quantised", "quantise"]
 
 
+_AT_A_TIME = 1 << 13  # blocks whose numbers stay in the cache
+
+
 class BlockLayout(NamedTuple):
     """How many numbers a block holds, its bytes as a NumPy record, and how to get them back."""
 
@@ -121,7 +124,9 @@ def quantise(array: Any, kind: str) -> Quantised:
         raise ValueError(f"{kind} needs rows of a multiple of 32 numbers: got shape {x.shape}")
     groups = x.reshape(-1, 32)
     blocks = np.empty(len(groups), BLOCKS[kind].dtype)
-    (_to_q8_0 if kind == "Q8_0" else _to_q4_0)(groups, blocks)
+    rounded = _to_q8_0 if kind == "Q8_0" else _to_q4_0
+    for i in range(0, len(groups), _AT_A_TIME):
+        rounded(groups[i : i + _AT_A_TIME], blocks[i : i + _AT_A_TIME])
     return Quantised(kind, x.shape, blocks.reshape(*x.shape[:-1], x.shape[-1] // 32))
 
 

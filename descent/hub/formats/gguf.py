@@ -62,6 +62,22 @@ class _Cursor:
         except UnicodeDecodeError as error:
             raise self.file.fail(f"{what} is not UTF-8: {error}", began) from None
 
+    def texts(self, n: int, what: str) -> list[str]:
+        """n texts; a vocabulary has a hundred thousand, so the loop is a tight one."""
+        data, at, found, length_of = self.data, self.at, [], struct.Struct("<Q").unpack_from
+        try:
+            for _ in range(n):
+                (length,) = length_of(data, at)
+                end = at + 8 + length
+                if end > len(data):
+                    raise self.file.fail(f"a text of {what} takes {length} bytes from here", at)
+                found.append(str(data[at + 8 : end], "utf-8"))
+                at = end
+        except (struct.error, UnicodeDecodeError) as error:
+            raise self.file.fail(f"a text of {what} is damaged: {error}", at) from None
+        self.at = at
+        return found
+
     def count(self, what: str, least_bytes: int) -> int:
         """A number of things that take at least so many bytes each."""
         began, n = self.at, self.scalar("<Q", f"the number of {what}")
@@ -114,6 +130,8 @@ def _value(cursor: _Cursor, kind: int, name: str, depth: int) -> Any:
         cursor.at += n * layout.itemsize
         return np.frombuffer(cursor.data, layout, n, cursor.at - n * layout.itemsize)
     n = cursor.count(f"items of {name}", 8)
+    if inner == _TEXT:
+        return cursor.texts(n, name)
     return [_value(cursor, inner, name, depth + 1) for _ in range(n)]
 
 

@@ -26,7 +26,7 @@ from descent.models import rotary
 __all__ = ["onnx_parts"]
 
 
-def onnx_parts(bundle: Bundle, cache: bool = False) -> Iterator[bytes]:
+def onnx_parts(bundle: Bundle, cache: bool = False) -> Iterator[bytes | memoryview]:
     """The file's bytes, piece by piece.
 
     Raises:

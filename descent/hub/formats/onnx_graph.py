@@ -99,7 +99,7 @@ class Graph:
     def output(self, name: str, kind: int, shape: Sequence[int | str]) -> None:
         self.outputs.append(_value_info(name, kind, shape))
 
-    def parts(self) -> Iterator[bytes]:
+    def parts(self) -> Iterator[bytes | memoryview]:
         """The file's bytes, piece by piece.
 
         Raises:
@@ -120,7 +120,7 @@ class Graph:
         yield _number(1, _IR_VERSION) + _message(2, "descent") + opset + _prefix(7, length) + first
         for head, (_, _, read) in zip(heads, self.weights):
             yield head
-            yield read().tobytes()
+            yield np.ascontiguousarray(read()).reshape(-1).view(np.uint8).data
         yield last
 
 
