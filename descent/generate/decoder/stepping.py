@@ -69,7 +69,7 @@ class Decoder:
         """The decoder of a GPT or Llama model, or of a bundle of one.
 
         Args:
-            width: how the weights are kept: "float32", "bf16", "int8" (a scale per 32 or more
+            width: how the weights are kept: "float32", "bf16", "int8" (a scale per 32 or 64
                 numbers) or "int4" (a scale per 32).
             cache_tokens: tokens of all sequences together that the cache has room for.
 
