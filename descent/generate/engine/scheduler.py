@@ -77,18 +77,24 @@ class Scheduler:
 
     def _feeds(self, task: Task) -> list[Feed]:
         """What to compute of a running task; nothing if it had to be sent back."""
-        feeds = []
-        for sequence in list(task.sequences):
+        feeds: list[Feed] = []
+        together = len(task.sequences) > 1
+        for sequence in task.sequences:
             n = sequence.uncomputed
             if not _decoding(task):
-                together = len(task.sequences) > 1  # their last ids are fed in the same turn
-                n = min(n - together, self._budget)
-            if n <= 0 or not self._ensure(task, sequence, sequence.computed + n):
+                if together and not sequence.table:
+                    sequence.find_prefix(self.pool)  # what its sisters have in the cache by now
+                # The last ids of all are fed in the same turn: their logits belong together.
+                n = min(sequence.uncomputed - together, self._budget)
+            if n <= 0:
                 continue
+            if not self._ensure(task, sequence, sequence.computed + n):
+                return []
+            feeds.append(Feed(task, sequence, n, self._guesses(task, sequence, n)))
             if not _decoding(task):
                 self._budget -= n
-            feeds.append(Feed(task, sequence, n, self._guesses(task, sequence, n)))
-        return feeds if task in self.running else []
+                break  # the next sister then finds their common beginning
+        return feeds
 
     def _guesses(self, task: Task, sequence: SequenceState, n: int) -> list[int]:
         """Guesses that fit the context and the free blocks: nobody is sent back for a guess."""
@@ -150,13 +156,14 @@ class Scheduler:
 
     def _start(self, task: Task) -> bool:
         known = self.prefix_cache and not task.scores_prompt
-        found = sum(s.find_prefix(self.pool) for s in task.sequences) if known else 0
-        wanted = sum(s.missing(self.pool, len(s.ids)) for s in task.sequences)
+        first = task.sequences[0]
+        found = first.find_prefix(self.pool) if known else 0
+        wanted = first.missing(self.pool, len(first.ids)) + len(task.sequences) - 1
         if wanted > self.pool.n_available and self.running:
             task.drop(self.pool)
             return False
         if known:
-            self.n_prefix_asked += sum(len(s.ids) for s in task.sequences)
+            self.n_prefix_asked += len(first.ids)
             self.n_prefix_found += found
             for handle in task.handles:
                 handle.n_cached = max(handle.n_cached, min(found, task.n_prompt))

@@ -187,6 +187,11 @@ def test_refusals():
         Decoder.of(model, width="int2")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="no decoder-only transformer"):
         Decoder.of(dc.nn.Linear(2, 2))
+    scaling = {"rope_type": "dynamic", "factor": 2.0, "original_max_position_embeddings": 48}
+    model = Llama(LlamaConfig(vocab_size=9, block_size=96, n_embd=32, rope_scaling=scaling))
+    with pytest.raises(ValueError, match="cache_tokens=48 or less"):
+        Decoder.of(model)
+    assert Decoder.of(model, cache_tokens=48).context == 48
 
 
 @pytest.mark.parametrize(("width", "dtype"), [("int8", "q8_0"), ("int4", "q4_0")])
