@@ -77,7 +77,7 @@ class Buffers:
         self.qkv = np.zeros(rows * heads * p.d + BLOCK, np.float32)  # q is read in whole fours
         self.y, self.up = numbers(p.heads * p.d), numbers(p.hidden * (2 if p.gated else 1))
         self.act, self.last = numbers(p.hidden), numbers(p.width)
-        self.cos, self.sin = p.angles(blocks * BLOCK)
+        self.cos, self.sin = p.angles(min(p.context, blocks * BLOCK))
         # What one thread needs: scores of a whole sequence, and one head of y.
         self.room = up_to_16(min(p.context, blocks * BLOCK)) + BLOCK + self.wide
         self.rooms = np.zeros((threads, self.room), np.float32)

@@ -55,10 +55,21 @@ class Parts:
     rope: tuple[float, Mapping[str, Any] | None] | None  # base and scaling
 
     def angles(self, n: int) -> tuple[Array, Array]:
-        """cos and sin of rotary positions 0 … n - 1, each float32 [n, D/2]; empty without."""
+        """cos and sin of rotary positions 0 … n - 1, each float32 [n, D/2]; one number without.
+
+        Raises:
+            ValueError: angles that would depend on a sequence's length.
+        """
         if self.rope is None:
             return np.zeros(1, np.float32), np.zeros(1, np.float32)
         base, scaling = self.rope
+        if (scaling or {}).get("rope_type") == "dynamic":
+            trained = (scaling or {}).get("original_max_position_embeddings") or self.context
+            if n > trained:
+                raise ValueError(
+                    "dynamic rotary scaling turns all positions anew as a sequence grows beyond "
+                    f"{trained} tokens: no cache can be kept; give cache_tokens={trained} or less"
+                )
         return rotary.angles(np.arange(n), self.d, base, scaling, self.context)
 
 
