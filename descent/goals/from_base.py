@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["base_for", "up_from_base"]
 
-ENOUGH_BYTES = 60_000  # of code in the current folder, to be worth a minute
+ENOUGH_BYTES = 16_000  # of code in the current folder, to be worth a minute
 BATCH, RATE, INTO = 16, 1e-3, "def "
 
 
@@ -77,7 +77,7 @@ def up_from_base(
     data = options.data or (None if resumed else _code_here())
     if data is None and not resumed:
         yield Said(
-            "There is no Python code in this folder to learn from: the base is served as it is. "
+            "There is hardly any Python code in this folder to learn from: the base is served as it is. "
             "Give it yours with --data FOLDER."
         )
         yield Ready(RunFolder.open(base), model, tokenizer)
