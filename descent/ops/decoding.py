@@ -22,10 +22,28 @@ from descent.kernel import Kernel, kernel, places
 from descent.ops.activations import gelu32, gelu_tanh32, silu32
 from descent.ops.rectifiers import relu32
 
-__all__ = ["ACTIVATIONS", "GATES", "ROWS", "WANTED", "WIDEST", "layer_norm", "rms_norm", "variant"]
+__all__ = [
+    "ACTIVATIONS",
+    "GATES",
+    "ROWS",
+    "WANTED",
+    "WIDEST",
+    "layer_norm",
+    "rms_norm",
+    "spot",
+    "variant",
+]
 
 ROWS, WANTED, WIDEST = 0, 1, 2  # of the sizes: rows, rows whose logits are wanted, table's width
 ZERO, ONE = np.float32(0), np.float32(1)
+
+
+def spot(u, pieces, rows):
+    """Row and piece of unit u, where every row has so many pieces: four rows together have piece 0
+    done, then piece 1, …, so that a thread finds near what rows of one sequence share."""
+    four = u // (4 * pieces)
+    together, inside = min(4, rows - 4 * four), u - four * 4 * pieces
+    return 4 * four + inside % together, inside // together
 
 
 @kernel(reorder=True)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from descent.kernel import kernel, lanes, narrow, places
-from descent.ops.decoding import WIDEST
+from descent.ops.decoding import ROWS, WIDEST, spot
 from descent.ops.vectormath import exp32
 
 __all__ = ["BLOCK", "attend", "attend_halves", "place", "place_halves", "up"]
@@ -83,19 +83,56 @@ def place_halves(lo, hi, frame, me):
     place_rows(lo, hi, frame, places.uint16(frame, 6))
 
 
+def fours(x, at, v, t):
+    """t_i + x[at + i] · v_i for four vectors: four sums run side by side."""
+    a, b = lanes.splat(x, at), lanes.splat(x, at + 1)
+    c, d = lanes.splat(x, at + 2), lanes.splat(x, at + 3)
+    e, f = lanes.fma(a, v[0], t[0]), lanes.fma(b, v[1], t[1])
+    return e, f, lanes.fma(c, v[2], t[2]), lanes.fma(d, v[3], t[3])
+
+
+def four_of(cache, at, step):
+    """Four vectors of the cache."""
+    return (
+        narrow.widened(cache, at), narrow.widened(cache, at + step),
+        narrow.widened(cache, at + 2 * step), narrow.widened(cache, at + 3 * step),
+    )  # fmt: skip
+
+
+def nothing():
+    """Four sums that begin."""
+    return lanes.zeros(), lanes.zeros(), lanes.zeros(), lanes.zeros()
+
+
+def joined(t):
+    """Their sum."""
+    return (t[0] + t[1]) + (t[2] + t[3])
+
+
 @kernel
 def scores(q, at, scale, cache, key, d, p, to, ahead):
     """p[to + j] = scale · q · k_j for the 16 keys of a block; those `ahead` are asked for."""
-    a, b, c, e = lanes.zeros(), lanes.zeros(), lanes.zeros(), lanes.zeros()
+    t = nothing()
     for i in range(0, d, 4):
         here = key + i * BLOCK
         lanes.expect(cache, here + ahead)
         lanes.expect(cache, here + ahead + 2 * BLOCK)
-        a = lanes.fma(lanes.splat(q, at + i), narrow.widened(cache, here), a)
-        b = lanes.fma(lanes.splat(q, at + i + 1), narrow.widened(cache, here + BLOCK), b)
-        c = lanes.fma(lanes.splat(q, at + i + 2), narrow.widened(cache, here + 2 * BLOCK), c)
-        e = lanes.fma(lanes.splat(q, at + i + 3), narrow.widened(cache, here + 3 * BLOCK), e)
-    lanes.store(p, to, ((a + b) + (c + e)) * scale)
+        t = fours(q, at + i, four_of(cache, here, BLOCK), t)
+    lanes.store(p, to, joined(t) * scale)
+
+
+@kernel
+def scores_of_four(q, at, row, scale, cache, key, d, p, to, room):
+    """The same for four rows of q, whose scores are `room` numbers apart."""
+    s, t, u, v = nothing(), nothing(), nothing(), nothing()
+    for i in range(0, d, 4):
+        k = four_of(cache, key + i * BLOCK, BLOCK)
+        s, t = fours(q, at + i, k, s), fours(q, at + row + i, k, t)
+        u, v = fours(q, at + 2 * row + i, k, u), fours(q, at + 3 * row + i, k, v)
+    lanes.store(p, to, joined(s) * scale)
+    lanes.store(p, to + room, joined(t) * scale)
+    lanes.store(p, to + 2 * room, joined(u) * scale)
+    lanes.store(p, to + 3 * room, joined(v) * scale)
 
 
 @kernel
@@ -106,18 +143,29 @@ def mix(p, at, n, cache, value, wide, total, ahead):
             v = narrow.widened(cache, value + j * wide)
             total = lanes.fma(lanes.splat(p, at + j), v, total)
         return total
-    a, b, c, e = lanes.zeros(), lanes.zeros(), lanes.zeros(), lanes.zeros()
+    t = nothing()
     for j in range(0, BLOCK, 4):
         here = value + j * wide
         lanes.expect(cache, here + ahead)
         lanes.expect(cache, here + ahead + wide)
         lanes.expect(cache, here + ahead + 2 * wide)
         lanes.expect(cache, here + ahead + 3 * wide)
-        a = lanes.fma(lanes.splat(p, at + j), narrow.widened(cache, here), a)
-        b = lanes.fma(lanes.splat(p, at + j + 1), narrow.widened(cache, here + wide), b)
-        c = lanes.fma(lanes.splat(p, at + j + 2), narrow.widened(cache, here + 2 * wide), c)
-        e = lanes.fma(lanes.splat(p, at + j + 3), narrow.widened(cache, here + 3 * wide), e)
-    return ((a + b) + (c + e)) + total
+        t = fours(p, at + j, four_of(cache, here, wide), t)
+    return joined(t) + total
+
+
+@kernel
+def mix_four(p, at, room, cache, value, wide, y, row):
+    """The same for four rows with 16 values each; their sums are in y, `row` numbers apart."""
+    s, t, u, v = nothing(), nothing(), nothing(), nothing()
+    for j in range(0, BLOCK, 4):
+        x = four_of(cache, value + j * wide, wide)
+        s, t = fours(p, at + j, x, s), fours(p, at + room + j, x, t)
+        u, v = fours(p, at + 2 * room + j, x, u), fours(p, at + 3 * room + j, x, v)
+    lanes.store(y, 0, joined(s) + lanes.load(y, 0))
+    lanes.store(y, row, joined(t) + lanes.load(y, row))
+    lanes.store(y, 2 * row, joined(u) + lanes.load(y, 2 * row))
+    lanes.store(y, 3 * row, joined(v) + lanes.load(y, 3 * row))
 
 
 @kernel
@@ -146,44 +194,92 @@ def softmax(p, first, last):
 
 
 @kernel
+def attend_one(q, q_at, last, table, tables, shape, here, scale, cache, p, out, ahead):
+    """out[0 … wide] = y of one head of one row; p: room for its scores."""
+    wide, tall = shape[3], shape[4]
+    first = max(0, last + 1 - shape[7]) if shape[7] > 0 else 0
+    for b in range(first // BLOCK, last // BLOCK + 1):
+        key = np.int64(tables[table + b]) * shape[5] + here
+        scores(q, q_at, scale, cache, key, tall, p, b * BLOCK, ahead)
+    factor = lanes.fill(softmax(p, first, last))
+    for c in range(0, wide, BLOCK):
+        total = lanes.zeros()
+        for b in range(first // BLOCK, last // BLOCK + 1):
+            value = np.int64(tables[table + b]) * shape[5] + here + BLOCK * tall + c
+            j = max(first - b * BLOCK, 0)
+            n = min(last + 1 - b * BLOCK, BLOCK) - j
+            total = mix(p, b * BLOCK + j, n, cache, value + j * wide, wide, total, ahead)
+        lanes.store(out, c, total * factor)
+
+
+@kernel
+def attend_four(q, q_at, row, last, table, tables, shape, here, scale, cache, p, out):
+    """The same for four rows of one sequence at positions last … last + 3, every key seen."""
+    wide, tall, room = shape[3], shape[4], shape[8]
+    for b in range((last + 3) // BLOCK + 1):
+        key = np.int64(tables[table + b]) * shape[5] + here
+        scores_of_four(q, q_at, row, scale, cache, key, tall, p, b * BLOCK, room)
+    whole = (last + 1) // BLOCK  # blocks that all four see to their end
+    for c in range(0, wide, BLOCK):
+        for i in range(4):
+            lanes.store(out, i * wide + c, lanes.zeros())
+    for i in range(4):
+        out[4 * wide + i] = softmax(p[i * room :], 0, last + i)
+    for c in range(0, wide, BLOCK):
+        for b in range(whole):
+            value = np.int64(tables[table + b]) * shape[5] + here + BLOCK * tall + c
+            mix_four(p, b * BLOCK, room, cache, value, wide, out[c:], wide)
+        for i in range(4):
+            total = lanes.load(out, i * wide + c)
+            for b in range(whole, (last + i) // BLOCK + 1):
+                value = np.int64(tables[table + b]) * shape[5] + here + BLOCK * tall + c
+                n, at = min(last + i + 1 - b * BLOCK, BLOCK), i * room + b * BLOCK
+                total = mix(p, at, n, cache, value, wide, total, 0)
+            lanes.store(out, i * wide + c, total * lanes.splat(out, 4 * wide + i))
+
+
+@kernel
 def attend_rows(lo, hi, frame, me, cache):
-    """Units are kv heads of rows; each does the heads that share it."""
+    """Units are kv heads of rows (`spot`); each does the heads that share it. Four rows that follow
+    each other in a sequence read its keys and values together."""
     sizes, shape = places.int64(frame, 0), places.int64(frame, 1)
     positions, sequence = places.int32(frame, 2), places.int32(frame, 3)
     tables, qkv = places.int32(frame, 4), places.float32(frame, 5)
     ys, ps = places.float32(frame, 7), places.float32(frame, 8)
     scale = lanes.splat(places.float32(frame, 9), 0)
     heads, groups, d, wide, tall = shape[0], shape[1], shape[2], shape[3], shape[4]
-    each, row = heads // groups, (heads + 2 * groups) * d
-    p, out = ps[me * shape[8] :][: shape[8]], ps[me * shape[8] :][shape[8] - wide :]
-    for u in range(lo, hi):
-        r, g = u // groups, u % groups
-        last = np.int64(positions[r])
-        first = max(0, last + 1 - shape[7]) if shape[7] > 0 else 0
-        table = sequence[r] * sizes[WIDEST]
-        here, ahead = shape[6] + g * BLOCK * (tall + wide), BLOCK * (tall + wide)
+    each, row, per_group = heads // groups, (heads + 2 * groups) * d, BLOCK * (tall + wide)
+    size = 4 * shape[8] + 5 * wide
+    p, out = ps[me * size :][: 4 * shape[8]], ps[me * size + 4 * shape[8] :][: 5 * wide]
+    u = lo
+    while u < hi:
+        r, g = spot(u, groups, sizes[ROWS])
+        last, table = np.int64(positions[r]), sequence[r] * sizes[WIDEST]
+        here, rows = shape[6] + g * per_group, 1
+        if r % 4 == 0 and r + 4 <= sizes[ROWS] and u + 4 <= hi and shape[7] == 0:
+            same = sequence[r] == sequence[r + 3] and positions[r] + 3 == positions[r + 3]
+            rows = 4 if same else 1
         for h in range(g * each, (g + 1) * each):
-            for b in range(first // BLOCK, last // BLOCK + 1):
-                key = np.int64(tables[table + b]) * shape[5] + here
-                scores(qkv, r * row + h * d, scale, cache, key, tall, p, b * BLOCK, ahead)
-            factor = lanes.fill(softmax(p, first, last))
-            for c in range(0, wide, BLOCK):
-                total = lanes.zeros()
-                for b in range(first // BLOCK, last // BLOCK + 1):
-                    value = np.int64(tables[table + b]) * shape[5] + here + BLOCK * tall + c
-                    j = max(first - b * BLOCK, 0)
-                    n = min(last + 1 - b * BLOCK, BLOCK) - j
-                    total = mix(p, b * BLOCK + j, n, cache, value + j * wide, wide, total, ahead)
-                lanes.store(out, c, total * factor)
-            y = ys[(r * heads + h) * d :][:d]
-            for i in range(d):
-                y[i] = out[i]
+            q_at = r * row + h * d
+            if rows == 4:
+                attend_four(
+                    qkv, q_at, row, last, table, tables, shape, here, scale, cache, p, out
+                )  # fmt: skip
+            else:
+                attend_one(
+                    qkv, q_at, last, table, tables, shape, here, scale, cache, p, out, per_group
+                )  # fmt: skip
+            for k in range(rows):
+                y = ys[((r + k) * heads + h) * d :][:d]
+                for i in range(d):
+                    y[i] = out[k * wide + i]
+        u += rows
 
 
 @kernel
 def attend(lo, hi, frame, me):
-    """Frame: sizes, constants and the size of a thread's room, positions, sequence, tables, q|k|v,
-    cache, y, rooms (scores of a sequence, 16 more, and one head), [1/√D]."""
+    """Frame: sizes, constants and the size of a row's room, positions, sequence, tables, q|k|v,
+    cache, y, threads' rooms (four rows' scores of a sequence and 16 more, five heads), [1/√D]."""
     attend_rows(lo, hi, frame, me, places.float32(frame, 6))
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from descent.kernel import kernel, lanes, narrow, places, processor, registers
 from descent.ops import tiles
-from descent.ops.decoding import ROWS, variant
+from descent.ops.decoding import ROWS, spot, variant
 from descent.ops.tiles import ADD, BIAS, BIAS_ADD, VECTORS, WIDTH
 
 __all__ = [
@@ -69,13 +69,13 @@ def quantise_block(x, at, n, q, to, size, m):
 @kernel
 def quantise_rows(lo, hi, frame, me):
     """Units: rows, each in `pieces` parts. Frame: sizes, [k, block, pieces, m], x, q, s, starts."""
-    shape = places.int64(frame, 1)
+    sizes, shape = places.int64(frame, 0), places.int64(frame, 1)
     x, q = places.float32(frame, 2), places.uint8(frame, 3)
     s, starts = places.float32(frame, 4), places.int32(frame, 5)
     k, block, pieces, m = shape[0], shape[1], shape[2], shape[3]
     blocks = (k + block - 1) // block
     for u in range(lo, hi):
-        r, piece = u // pieces, u % pieces
+        r, piece = spot(u, pieces, sizes[ROWS])
         for b in range(blocks * piece // pieces, blocks * (piece + 1) // pieces):
             n, to = min(block, k - b * block), r * blocks + b
             s[to], starts[to] = quantise_block(x, r * k + b * block, n, q, to * block, block, m)

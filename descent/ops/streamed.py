@@ -15,7 +15,7 @@ import numpy as np
 
 from descent.kernel import kernel, narrow, places
 from descent.ops import tiles
-from descent.ops.decoding import ROWS
+from descent.ops.decoding import ROWS, spot
 from descent.ops.tiles import WIDTH, column_of_tiles
 
 __all__ = ["pair_columns", "pair_rows", "product_floats", "product_pairs"]
@@ -60,14 +60,12 @@ def pair_up(x, at, n, q, to):
 @kernel
 def pair_rows(lo, hi, frame, me):
     """Units are rows, each in `pieces` parts. Frame: sizes, [k, pieces], x, q."""
-    shape, x, q = places.int64(frame, 1), places.float32(frame, 2), places.int32(frame, 3)
+    sizes, shape = places.int64(frame, 0), places.int64(frame, 1)
+    x, q = places.float32(frame, 2), places.int32(frame, 3)
     k, pieces, words = shape[0], shape[1], (shape[0] + 1) // 2
     for u in range(lo, hi):
-        r, first, last = (
-            u // pieces,
-            words * (u % pieces) // pieces,
-            words * (u % pieces + 1) // pieces,
-        )
+        r, piece = spot(u, pieces, sizes[ROWS])
+        first, last = words * piece // pieces, words * (piece + 1) // pieces
         pair_up(x, r * k + 2 * first, min(2 * last, k) - 2 * first, q, r * words + first)
 
 

@@ -78,9 +78,9 @@ class Buffers:
         self.y, self.up = numbers(p.heads * p.d), numbers(p.hidden * (2 if p.gated else 1))
         self.act, self.last = numbers(p.hidden), numbers(p.width)
         self.cos, self.sin = p.angles(min(p.context, blocks * BLOCK))
-        # What one thread needs: scores of a whole sequence, and one head of y.
-        self.room = up_to_16(min(p.context, blocks * BLOCK)) + BLOCK + self.wide
-        self.rooms = np.zeros((threads, self.room), np.float32)
+        # What one thread needs: scores of a whole sequence, and heads of y, for four rows.
+        self.room = up_to_16(min(p.context, blocks * BLOCK)) + BLOCK
+        self.rooms = np.zeros((threads, 4 * self.room + 5 * self.wide), np.float32)
         self.logits = np.zeros((0, p.vocab_size), np.float32)
 
 

@@ -132,6 +132,16 @@ def test_wanted_rows_and_long_steps():
     np.testing.assert_allclose(got, right[wanted], atol=2e-5)
 
 
+@pytest.mark.parametrize("name", ["gpt", "llama"])
+def test_a_prompt_in_any_cuts(name):
+    """Rows read four together give the bits of rows read one by one."""
+    model, ids = make(name)
+    whole = read(Decoder.of(model), ids, [(70, 70, 70)])
+    for cuts in ([1] * 70, [3, 5, 62], [17, 16, 37]):
+        pieces = [(n, n, 0) for n in cuts]
+        np.testing.assert_array_equal(read(Decoder.of(model), ids, pieces)[:2], whole[:2])
+
+
 def test_hidden_is_what_the_head_multiplies():
     model, ids = make("gpt")
     decoder = Decoder.of(model)
