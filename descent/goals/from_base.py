@@ -77,8 +77,8 @@ def up_from_base(
     data = options.data or (None if resumed else _code_here())
     if data is None and not resumed:
         yield Said(
-            "There is hardly any Python code in this folder to learn from: the base is served as it "
-            "is. Give it yours with --data FOLDER."
+            "There is hardly any Python code in this folder to learn from: the base is served as "
+            "it is. Give it yours with --data FOLDER."
         )
         yield Ready(RunFolder.open(base), model, tokenizer)
         return

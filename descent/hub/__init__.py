@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from descent.hub.bundle import Bundle
+    from descent.hub.finding import find
     from descent.hub.loading import load
+    from descent.hub.pulling import pull
     from descent.hub.saving import save
 
 __all__ = ["Bundle", "find", "load", "pull", "save"]
