@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from descent.data.infill import infill_tokens
 from descent.generate.drawing import log_sum_exp, top_ids
 from descent.generate.protocols import Tokenizer
 from descent.generate.sampling import Sampling
@@ -92,14 +93,20 @@ class Lexicon:
         return own | frozenset(sampling.stop_token_ids)
 
     def bad_words(self, sampling: Sampling) -> list[tuple[int, ...]]:
-        """The settings' bad words as ids: a text as it stands alone and as it follows a space."""
-        words: list[tuple[int, ...]] = []
+        """The settings' bad words as ids: a text as it stands alone and as it follows a space.
+        The marks of filling in are never written: they belong into prompts.
+        """
+        words: list[tuple[int, ...]] = [(mark,) for mark in self._marks]
         for word in sampling.bad_words:
             if isinstance(word, str):
                 words += [tuple(self._ids(word)), tuple(self._ids(" " + word.lstrip(" ")))]
             else:
                 words.append(tuple(word))
         return list(dict.fromkeys(word for word in words if word))
+
+    @cached_property
+    def _marks(self) -> list[int]:
+        return [mark for mark in infill_tokens(self.tokenizer) or () if mark < self.vocab_size]
 
     def _ids(self, text: str) -> list[int]:
         try:
