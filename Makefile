@@ -9,7 +9,7 @@ BIN := .venv/bin
 help:  ## show the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
 
-start: .venv/.serve  ## learn a code completer from this machine's Python library and serve it
+start: .venv/.serve  ## a code completer: a small trained model, tuned on the code in this folder, served
 	@$(BIN)/descent up complete $(ARGS)
 
 test: .venv/.dev  ## install what the tests need, a headless browser included, and run them all

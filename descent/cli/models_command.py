@@ -26,7 +26,12 @@ def models(
     ] = True,
 ) -> None:
     """Known models and your runs: parameters, size, licence, here or not, speed on this machine."""
-    from descent.hub.listing import free_memory_bytes, known_models, local_runs
+    from descent.hub.listing import (
+        boxed_models,
+        free_memory_bytes,
+        known_models,
+        local_runs,
+    )
 
     if output not in ("pretty", "json"):
         raise typer.BadParameter(f"-o {output}: use pretty or json")
@@ -35,7 +40,11 @@ def models(
         from descent.costs.machine import measure_machine
 
         bandwidth = measure_machine().bandwidth
-    rows = [*local_runs(runs), *known_models(free, bandwidth)]
+    rows = [
+        *local_runs(runs),
+        *boxed_models(free, bandwidth),
+        *known_models(free, bandwidth),
+    ]
     if output == "json":
         print(json.dumps({"free_bytes": free, "models": [row.to_dict() for row in rows]}, indent=1))
         return

@@ -9,17 +9,19 @@ NumPy take, within the memory that is free.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from descent.hub.boxed import BOXED, boxed
 from descent.hub.cache import ModelCache
 from descent.hub.known import KNOWN, WIDTHS, KnownModel
 from descent.hub.naming import HubName
 
-__all__ = ["Listed", "free_memory_bytes", "known_models", "local_runs"]
+__all__ = ["Listed", "boxed_models", "free_memory_bytes", "known_models", "local_runs"]
 
 _OVERHEAD_BYTES = 300_000_000
 _CONTEXT_TOKENS = 2048
@@ -84,10 +86,33 @@ def _at(
     }
 
 
+def boxed_models(
+    free_bytes: int | None, bandwidth: Callable[[float], float] | None
+) -> Iterator[Listed]:
+    """A row for each model in the package; arguments as those of `known_models`."""
+    for name in BOXED:
+        if (folder := boxed(name)) is None:
+            continue
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        sizes = config["model"]["config"]
+        c, heads = sizes["n_embd"], sizes["n_head"]
+        model = KnownModel(
+            "in the package", "gpt", config["licence"], sizes["vocab_size"], sizes["block_size"],
+            sizes["n_layer"], c, heads, heads, 4 * c,
+        )  # fmt: skip
+        yield Listed(
+            name=name,
+            source=model.repo,
+            parameters=model.parameters,
+            context=model.context,
+            licence=model.licence,
+            here=str(folder),
+            widths={width: _at(model, width, free_bytes, bandwidth) for width in WIDTHS},
+        )
+
+
 def local_runs(folder: Path) -> Iterator[Listed]:
     """A row for each run folder in `folder`: what `descent up` and `descent finetune` made."""
-    import json
-
     for config_file in sorted(folder.glob("*/config.json")):
         run = config_file.parent
         try:

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from descent.hub.known import KNOWN, WIDTHS
-from descent.hub.listing import free_memory_bytes, known_models, local_runs
+from descent.hub.listing import boxed_models, free_memory_bytes, known_models, local_runs
+from descent.hub.loading import load
 
 # Counted from the published weights (a tied head once).
 PARAMETERS = {
@@ -78,3 +79,10 @@ def test_free_memory_is_a_machine_s():
     free = free_memory_bytes()
     assert free is not None
     assert 10**7 < free < 10**14
+
+
+def test_the_model_in_the_package_is_listed_as_it_is():
+    [row] = boxed_models(None, None)
+    model = load(row.here).build()
+    assert (row.name, row.context) == ("descent-code", model.get_block_size())
+    assert row.parameters == sum(p.numel() for p in model.parameters())
