@@ -1,5 +1,6 @@
 """Every op, in small files by family. `FAMILIES` lists them by hand; `rowsums`, `blocks` and
-`vectormath` hold what several of them use; `updates` holds the rules of the optimisers.
+`vectormath` hold what several of them use; `updates` holds the rules of the optimisers; `paged`,
+`quantised`, `streamed`, `decoding` and `masses` are the kernels of generation.
 
 The list is tested to be complete. Importing this package imports none of them.
 """

@@ -56,5 +56,7 @@ def test_every_model_has_a_type():
 
 def test_the_users_sizes_take_precedence():
     assert model_type("gru", {"n_embd": 8}) == ("rnn", {"n_embd": 8, "n_hidden": 64, "cell": "gru"})
-    with pytest.raises(RunError, match="unknown model type 'lstmm'; known: gpt, transformer"):
+    with pytest.raises(
+        RunError, match="unknown model type 'lstmm'; known: gpt, llama, transformer"
+    ):
         model_type("lstmm", {})

@@ -215,7 +215,10 @@ def test_wrong_data_is_one_sentence(make, message, tmp_path):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"type": "perceptron", "model": {}}, "unknown model type 'perceptron'; known: gpt, trans"),
+        (
+            {"type": "perceptron", "model": {}},
+            "unknown model type 'perceptron'; known: gpt, llama, trans",
+        ),
         ({"preset": "lecture-9"}, "unknown preset 'lecture-9'; known: lecture-mlp"),
         ({"model": {"n_embd": 9, "n_head": 2}}, "n_embd must be a multiple of n_head"),
         ({"model": {"block_size": 4}}, "block_size=4 is too short for transformer"),

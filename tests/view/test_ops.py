@@ -11,8 +11,9 @@ from descent.view.errors import QuestionError
 from descent.view.ops import all_ops, show_op
 
 SHARED = {
-    "__init__", "bf16", "blocks", "columnwise", "headwise", "int8", "lanewise", "rowsums", "rowwise", "sliding",
-    "tiled", "tiles", "updates", "vectorangles", "vectorlogs", "vectormath",
+    "__init__", "amx", "amx_trial", "bf16", "blocks", "columnwise", "decoding", "half_bytes", "headwise", "int8",
+    "lanewise", "masses", "paged", "quantised", "rowsums", "rowwise", "sliding", "streamed", "tiled", "tiles",
+    "updates", "vectorangles", "vectorlogs", "vectormath",
 }  # fmt: skip
 
 
