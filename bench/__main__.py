@@ -16,6 +16,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from types import ModuleType
@@ -34,18 +35,21 @@ NAMES = (
 CHECKOUTS = ("micrograd", "makemore", "nanoGPT", "llm.c", "minbpe")
 
 
-def measure(name: str, quick: bool, environment: dict[str, str]) -> list[Result]:
-    """Everything a file measures: its works raced, or its own `run()` in another process."""
+def measure(name: str, quick: bool, environment: dict[str, str]) -> Iterator[Result]:
+    """Everything a file measures, one after the other: its works raced, or its own `run()` in
+    another process."""
     module = importlib.import_module(f"bench.{name}")
     works = _works(module)
     if works:
         rounds = 3 if quick else None
-        return [race(work, rounds=rounds, environment=environment) for work in works]
+        for work in works:
+            yield race(work, rounds=rounds, environment=environment)
+        return
     with tempfile.TemporaryDirectory(prefix="descent-bench-") as folder:
         file = Path(folder) / "results.json"
         command = [sys.executable, "-m", "bench.alone", f"bench.{name}", str(file)]
         subprocess.run(command, check=True, env=clean_environment() | environment)
-        return [result for _, _, result in store.load(file)]
+        yield from (result for _, _, result in store.load(file))
 
 
 def machine() -> str:
