@@ -39,12 +39,14 @@ _KNOWN = TEXT_SUFFIXES | {*_TABLES, *_LINES, ".npz", ".bin", ".log", ".json"}
 @dataclass(frozen=True)
 class Reading:
     """How to read: which column of a table (name or number from 0; None: the first), whether its
-    first row is a header, which field of JSON lines (None: "text"), and where texts are cut."""
+    first row is a header, which field of JSON lines (None: "text"), where texts are cut, and which
+    files of a folder are taken ("*.py"; None: all that are known)."""
 
     column: str | int | None = None
     header: bool = True
     field: str | None = None
     end_token: str | None = None
+    pattern: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def pieces(source: Source, reading: Reading, report: ReadReport) -> Iterator[Pie
     Raises:
         DataError: nothing there, or a table or file that is not what its name says.
     """
-    files = find_files(source, pattern="*", on_skip=report.skip)
+    files = find_files(source, pattern=reading.pattern or "*", on_skip=report.skip)
     alone = len(files) == 1
     for name, path in files:
         suffix = path.suffix.lower()
@@ -78,7 +80,7 @@ def pieces(source: Source, reading: Reading, report: ReadReport) -> Iterator[Pie
             elif suffix in _TABLES:
                 yield from _table(name, path, reading, _TABLES[suffix], report)
             elif suffix in _LINES:
-                yield from _lines(name, path, reading, report)
+                yield from _lines(name, path, reading, alone)
             else:
                 yield from _text(name, path, reading, report)
             report.n_read += 1
@@ -166,7 +168,8 @@ def _column(name: str, names: list[str], column: str | int | None) -> int:
     raise DataError(f"{name} has no column {column!r}; it has {', '.join(names)}")
 
 
-def _lines(name: str, path: Path, reading: Reading, report: ReadReport) -> Iterator[Piece]:
+def _lines(name: str, path: Path, reading: Reading, alone: bool) -> Iterator[Piece]:
+    """Texts of a file of JSON lines; among other files, one of something else is passed over."""
     field = reading.field or "text"
     for number, line in enumerate(io.StringIO(_whole(path)), start=1):
         if not line.strip():
@@ -178,6 +181,8 @@ def _lines(name: str, path: Path, reading: Reading, report: ReadReport) -> Itera
         text = value.get(field) if isinstance(value, dict) else value
         if not isinstance(text, str):
             has = ", ".join(value) if isinstance(value, dict) else type(value).__name__
+            if not alone and reading.field is None:
+                raise NotText(f"no field {field!r}: {has}")
             raise DataError(f"{name}, line {number}: no text in field {field!r}; it has {has}")
         if text.strip():
             yield Piece(f"{name}:{number}", text)

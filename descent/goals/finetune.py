@@ -151,7 +151,7 @@ def _make_corpus(
 ) -> Generator[Any, None, TokenCorpus]:
     s, report = options.settings, ReadReport()
     end = s.end_token or base.end
-    reading = Reading(s.column, s.header, s.field, end)
+    reading = Reading(s.column, s.header, s.field, end, s.pattern)
     wrap = wrap_with(base.tokenizer, s.start_token, end)
     assert options.data is not None
     corpus, said = None, 0

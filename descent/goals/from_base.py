@@ -84,7 +84,9 @@ def up_from_base(
         return
     training = {k: v for k, v in options.training.items() if v is not None}
     minutes = options.minutes or (None if options.steps or resumed else 1.0)
-    own: dict[str, Any] = {"batch_size": BATCH, "learning_rate": RATE, "patience": None}
+    own: dict[str, Any] = {
+        "batch_size": BATCH, "learning_rate": RATE, "patience": None, "pattern": "*.py",
+    }  # fmt: skip
     if resumed:
         own = {}
     settings = FinetuneSettings.from_dict(

@@ -67,6 +67,7 @@ class FinetuneSettings:
     sample_tokens: int = _set(60, "their length")
     sample_prompt: str | None = _set(None, "what samples begin with (none: held-out text)")
     temperature: float = _set(0.7, "of samples")
+    pattern: str | None = _set(None, "which files of a folder to take, e.g. *.py (none: all known)")
     column: str | int | None = _set(None, "column of a table, by name or number (none: the first)")
     header: bool = _set(True, "a table's first row names its columns")
     field: str | None = _set(None, "field of JSON lines (none: text)")

@@ -166,3 +166,15 @@ def test_an_interrupted_writer_leaves_nothing(tmp_path) -> None:
     out.write([1])
     out.__exit__(RuntimeError, None, None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_among_other_files_lines_of_something_else_are_passed_over(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 2.0}\n')
+    (tmp_path / "a.py").write_text("x = 1\n")
+    (tmp_path / "b.md").write_text("words\n")
+    report = ReadReport()
+    found = [piece.text for piece in pieces(tmp_path, Reading(), report)]
+    assert found == ["x = 1\n", "words\n"]
+    assert "metrics.jsonl" in str(report.skipped)
+    only = [p.text for p in pieces(tmp_path, Reading(pattern="*.py"), ReadReport())]
+    assert only == ["x = 1\n"]

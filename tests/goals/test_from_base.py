@@ -59,6 +59,7 @@ def test_without_code_the_base_itself_is_served(tmp_path, monkeypatch):
 
 
 def test_the_code_of_the_current_folder_is_the_default(tmp_path, code, monkeypatch):
+    (code / "metrics.jsonl").write_text('{"step": 1}\n')  # what else lies in a project
     monkeypatch.chdir(code)
     events = list(up(options(tmp_path, None, steps=2)))
     config = json.loads((tmp_path / "runs" / "complete" / "config.json").read_text())
