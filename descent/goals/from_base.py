@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["base_for", "up_from_base"]
 
 ENOUGH_BYTES = 16_000  # of code in the current folder, to be worth a minute
-BATCH, RATE, INTO = 16, 1e-3, "def "
+BATCH, RATE, PROMPT = 16, 1e-3, "def __init__(self"
 
 
 def base_for(options: CompleteOptions) -> Path | None:
@@ -66,13 +66,13 @@ def up_from_base(
     """Show what the base writes, tune it, show the difference; `Ready` last."""
     model, tokenizer = load_model(RunFolder.open(base))
     said = write_text(
-        model, tokenizer, INTO, FinetuneSettings(sample_tokens=40, temperature=0.3), seed=1
+        model, tokenizer, PROMPT, FinetuneSettings(sample_tokens=40, temperature=0.3), seed=1
     )
     yield Said(
         f"Beginning with {base.name}, {sum(p.numel() for p in model.parameters()):,} parameters, "
         "which knows Python already (--scratch: begin with nothing)."
     )
-    yield Sampled(0, INTO, said)
+    yield Sampled(0, PROMPT, said)
     resumed = (options.runs / options.name / "config.json").is_file() and not options.fresh
     data = options.data or (None if resumed else _code_here())
     if data is None and not resumed:
@@ -86,6 +86,7 @@ def up_from_base(
     minutes = options.minutes or (None if options.steps or resumed else 1.0)
     own: dict[str, Any] = {
         "batch_size": BATCH, "learning_rate": RATE, "patience": None, "pattern": "*.py",
+        "sample_prompt": PROMPT,
     }  # fmt: skip
     if resumed:
         own = {}
