@@ -3,7 +3,7 @@
     .csv .tsv       one document per row, from one column      (gpt-2-simple: the first)
     .jsonl .ndjson  one per line, from one field
     .npz            arrays of token ids, as gpt-2-simple's encode_dataset writes them
-    .bin            token files (`shards`)
+    .bin            token files (`shards`); like .npz, passed over where texts lie beside them
     anything else   text, one document per file; also cut where the end token is written out
 
 Pieces are yielded as they are read, a large text file in parts: no more than a part of it is ever
@@ -33,7 +33,8 @@ __all__ = ["Piece", "Reading", "pieces"]
 PART_BYTES = 16 << 20
 _TABLES = {".csv": ",", ".tsv": "\t"}
 _LINES = (".jsonl", ".ndjson")
-_KNOWN = TEXT_SUFFIXES | {*_TABLES, *_LINES, ".npz", ".bin", ".log", ".json"}
+_TOKENS = (".npz", ".bin")
+_KNOWN = TEXT_SUFFIXES | {*_TABLES, *_LINES, *_TOKENS, ".log", ".json"}
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,14 @@ def pieces(source: Source, reading: Reading, report: ReadReport) -> Iterator[Pie
     """
     files = find_files(source, pattern=reading.pattern or "*", on_skip=report.skip)
     alone = len(files) == 1
+    tokens = all(path.suffix.lower() in _TOKENS for _, path in files)
     for name, path in files:
         suffix = path.suffix.lower()
         if not alone and suffix not in _KNOWN:
             report.skip(name, "not text")
+            continue
+        if suffix in _TOKENS and not tokens:  # a model's weights, say: nothing tells them apart
+            report.skip(name, "token file among texts")
             continue
         try:
             if suffix == ".npz":

@@ -172,9 +172,11 @@ def test_among_other_files_lines_of_something_else_are_passed_over(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 2.0}\n')
     (tmp_path / "a.py").write_text("x = 1\n")
     (tmp_path / "b.md").write_text("words\n")
+    (tmp_path / "weights.bin").write_bytes(bytes(64))
     report = ReadReport()
     found = [piece.text for piece in pieces(tmp_path, Reading(), report)]
     assert found == ["x = 1\n", "words\n"]
     assert "metrics.jsonl" in str(report.skipped)
+    assert report.skipped["token file among texts"] == ["weights.bin"]
     only = [p.text for p in pieces(tmp_path, Reading(pattern="*.py"), ReadReport())]
     assert only == ["x = 1\n"]

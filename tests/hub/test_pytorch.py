@@ -1,6 +1,7 @@
 """PyTorch's files, read without executing anything."""
 
 import io
+import pickle  # to make hostile files with, never to read them
 import zipfile
 from collections import OrderedDict
 
@@ -16,7 +17,6 @@ from descent.hub.weights import Stored
 from tests.hub.tiny import ids, logits, tiny
 
 torch = pytest.importorskip("torch")
-pickle = pytest.importorskip("pickle")  # to make hostile files with, never to read them
 FORMS = [True, False]
 
 

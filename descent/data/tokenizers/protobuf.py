@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from descent.data.errors import DataError
 
-__all__ = ["fields"]
+__all__ = ["fields", "varint"]
 
 
 def fields(data: memoryview, start: int = 0) -> Iterator[tuple[int, int | memoryview]]:
@@ -19,14 +19,14 @@ def fields(data: memoryview, start: int = 0) -> Iterator[tuple[int, int | memory
     at = 0
     while at < len(data):
         began = at
-        key, at = _varint(data, at, start)
+        key, at = varint(data, at, start)
         number, wire = key >> 3, key & 7
         if wire == 0:
-            value, at = _varint(data, at, start)
+            value, at = varint(data, at, start)
             yield number, value
             continue
         if wire == 2:
-            size, at = _varint(data, at, start)
+            size, at = varint(data, at, start)
         elif wire in (1, 5):
             size = 8 if wire == 1 else 4
         else:
@@ -39,7 +39,8 @@ def fields(data: memoryview, start: int = 0) -> Iterator[tuple[int, int | memory
         at += size
 
 
-def _varint(data: memoryview, at: int, start: int) -> tuple[int, int]:
+def varint(data: memoryview | bytes, at: int, start: int = 0) -> tuple[int, int]:
+    """The number that begins at byte `at` of `data`, and where it ends (7 bits a byte, low first)."""
     value = shift = 0
     began = at
     while at < len(data) and shift < 70:

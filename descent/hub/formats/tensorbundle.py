@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from descent.data.errors import DataError
-from descent.data.tokenizers.protobuf import fields
+from descent.data.tokenizers.protobuf import fields, varint
 from descent.hub.formats.crc32c import crc32c, masked
 from descent.hub.formats.errors import FormatError
 from descent.hub.formats.mapped import MappedFile
@@ -131,15 +131,10 @@ def _entries(file: MappedFile, offset: int, size: int) -> Iterator[tuple[bytes, 
 
 
 def _varint(file: MappedFile, data: bytes, at: int, offset: int) -> tuple[int, int]:
-    value = shift = 0
-    began = at
-    while at < len(data) and shift < 64:
-        byte = data[at]
-        value |= (byte & 127) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 128:
-            return value, at
-    raise file.fail("a number does not end", offset + began)
+    try:
+        return varint(data, at)
+    except DataError:
+        raise file.fail("a number does not end", offset + at) from None
 
 
 # -- the entries ---------------------------------------------------------------------------------
