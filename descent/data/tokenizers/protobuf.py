@@ -40,7 +40,7 @@ def fields(data: memoryview, start: int = 0) -> Iterator[tuple[int, int | memory
 
 
 def varint(data: memoryview | bytes, at: int, start: int = 0) -> tuple[int, int]:
-    """The number that begins at byte `at` of `data`, and where it ends (7 bits a byte, low first)."""
+    """The number beginning at byte `at` of `data`, and where it ends (7 bits a byte, low first)."""
     value = shift = 0
     began = at
     while at < len(data) and shift < 70:

@@ -32,9 +32,9 @@ export async function complete(body, signal) {
   return (await checked(response)).json();
 }
 
-/** Yields {id, token, text, logprob, top: [[token, logprob] …], finish} as the model makes them. */
-export async function* streamTokens(body, signal) {
-  const response = await checked(await fetch("/v1/completions", {
+/** Yields the (first) choice of each chunk of a streamed answer. */
+async function* streamed(path, body, signal) {
+  const response = await checked(await fetch(path, {
     method: "POST",
     headers: headers(),
     body: JSON.stringify({ ...body, stream: true, return_token_ids: true }),
@@ -44,7 +44,13 @@ export async function* streamTokens(body, signal) {
     if (data === "[DONE]") return;
     const chunk = JSON.parse(data);
     if (chunk.error) throw new Error(chunk.error.message);
-    const [choice] = chunk.choices;
+    yield chunk.choices[0];
+  }
+}
+
+/** Yields {id, token, text, logprob, top: [[token, logprob] …], finish} as the model makes them. */
+export async function* streamTokens(body, signal) {
+  for await (const choice of streamed("/v1/completions", body, signal)) {
     if (!choice?.logprobs?.tokens.length) continue;
     const top = Object.entries(choice.logprobs.top_logprobs[0] ?? {});
     yield {
@@ -60,17 +66,7 @@ export async function* streamTokens(body, signal) {
 
 /** The same of an answer in a conversation. */
 export async function* streamAnswer(body, signal) {
-  const response = await checked(await fetch("/v1/chat/completions", {
-    method: "POST",
-    headers: headers(),
-    body: JSON.stringify({ ...body, stream: true, return_token_ids: true }),
-    signal,
-  }));
-  for await (const data of events(response.body)) {
-    if (data === "[DONE]") return;
-    const chunk = JSON.parse(data);
-    if (chunk.error) throw new Error(chunk.error.message);
-    const [choice] = chunk.choices;
+  for await (const choice of streamed("/v1/chat/completions", body, signal)) {
     for (const [i, entry] of (choice?.logprobs?.content ?? []).entries()) {
       yield {
         id: choice.token_ids?.[i] ?? null,
