@@ -31,6 +31,110 @@ def _even_cut(k: int, most: int) -> int:
     return -(-k // (64 * parts)) * 64
 
 
+class _Terms:
+    """One product of matrices, and the ways to write it as loops over calls of pack and product."""
+
+    def __init__(self, node: Product, precision: str) -> None:
+        self.node, self.y, self.a, self.c = node, node.y, node.a, node.c
+        (self.b, self.m, self.k), self.n = node.a.shape, node.c.shape[2]
+        self.panels = (self.n + WIDTH - 1) // WIDTH
+        self.narrow = narrow = precision == "bf16" and self.k >= 32
+        module = narrow_module() if narrow else "descent.ops.tiles"
+        self.imports = {n + "_bf16" * narrow: (module, n) for n in ("pack", "product")}
+        self.pack, self.product = self.imports
+        self.scratch = "words" if narrow else "scratch"
+        self.mode, self.bias = ("1", "bias") if node.bias is not None else ("0", "y")
+        self.arguments = [v for v in (self.a, self.c, self.y, node.bias) if v is not None]
+        self.names = ["a", "c", "y", "bias"][: len(self.arguments)]
+        self.cost = 2 * self.b * self.m * self.n * self.k // 16
+        self.a_row, self.a_col = self.a.strides[1:]
+        if self.m == 1:
+            self.a_row = 0
+        self.title = f"{self.m}×{self.k} · {self.k}×{self.n}  {node.origin}"
+
+    def _work(self, name: str, body: list[str], count: int, accesses: Any, scratch: int) -> Work:
+        return Work(name, body, self.arguments, count, accesses, self.cost, self.title, self.names,
+                    scratch=scratch, imports=self.imports)  # fmt: skip
+
+    def _whole(self) -> list[Any]:
+        return [access(v, 1, v is self.y, True) for v in self.arguments]
+
+    def batched(self) -> Work:
+        """Many products of the same sizes: whole ones are shared out."""
+        y, a, c = self.y, self.a, self.c
+        body = [
+            "for b in range(lo, hi):",
+            f"    cb, ab, yb = c[b * {c.strides[0]}:], a[b * {a.strides[0]}:], "
+            f"y[b * {y.strides[0]}:]",
+            f"    {self.pack}(cb, {c.strides[1]}, {c.strides[2]}, {self.k}, {self.n}, "
+            f"{self.scratch}, 0, {self.panels})",
+            f"    {self.product}(ab, {a.strides[1]}, {a.strides[2]}, {self.scratch}, {self.k}, "
+            f"{self.n}, yb, {y.strides[1]}, 0, {self.m}, 0, {self.panels}, {self.mode}, "
+            f"{self.bias}b)",
+        ]
+        accesses = [access(v, self.b, v is y) for v in (a, c, y)]
+        size = panels_size(self.k, self.n)
+        return self._work("batched_product", body, self.b, accesses, size)
+
+    def by_rows(self, packed: View) -> Work:
+        """Panels that are packed once; the rows are shared out."""
+        body = [
+            f"{self.product}(a, {self.a_row}, {self.a_col}, c, {self.k}, {self.n}, y, "
+            f"{self.y.strides[1]}, lo, hi, 0, {self.panels}, {self.mode}, {self.bias})"
+        ]
+        rows = [restride(v, (self.m, v.shape[2])) or v for v in (self.a, self.y)]
+        accesses = [
+            access(rows[0], self.m, False),
+            access(rows[1], self.m, True),
+            access(packed, 1, False, True),
+        ]
+        if self.node.bias is not None:
+            accesses.append(access(self.node.bias, 1, False, True))
+        self.arguments[1] = packed
+        return self._work("product", body, self.m, accesses, 0)
+
+    def by_depth(self) -> Work:
+        """Long sums: six panels at a time, so that a is rounded and read once for all of them."""
+        c = self.c
+        group = max(2, min(6, self.panels // (2 * n_threads())))
+        depth = _even_cut(self.k, (CHUNK << self.narrow) // (group * WIDTH))
+        body = [
+            "for unit in range(lo, hi):",
+            f"    left = unit * {group * WIDTH}",
+            f"    n = min({self.n} - left, {group * WIDTH})",
+            f"    count = (n + {WIDTH - 1}) // {WIDTH}",
+            f"    for p in range(0, {self.k}, {depth}):",
+            f"        terms, how = min({depth}, {self.k} - p), {self.mode} if p == 0 else 2",
+            f"        {self.pack}(c[p * {c.strides[1]} + left * {c.strides[2]}:], {c.strides[1]}, "
+            f"{c.strides[2]}, terms, n, {self.scratch}, 0, count)",
+            f"        {self.product}(a[p * {self.a_col}:], {self.a_row}, {self.a_col}, "
+            f"{self.scratch}, terms, n, y[left:], {self.y.strides[1]}, 0, {self.m}, 0, count, how, "
+            f"{self._bias_from_left()})",
+        ]
+        units, size = -(-self.panels // group), group * depth * WIDTH
+        return self._work("product_by_depth", body, units, self._whole(), size)
+
+    def by_columns(self, chunk: int) -> Work:
+        """Panels are packed, a few at a time, by whoever multiplies with them."""
+        c = self.c
+        body = [
+            f"for first in range(lo, hi, {chunk}):",
+            f"    last = min(first + {chunk}, hi)",
+            f"    left = first * {WIDTH}",
+            f"    n = min({self.n} - left, (last - first) * {WIDTH})",
+            f"    {self.pack}(c[left * {c.strides[2]}:], {c.strides[1]}, {c.strides[2]}, {self.k}, "
+            f"n, {self.scratch}, 0, last - first)",
+            f"    {self.product}(a, {self.a_row}, {self.a_col}, {self.scratch}, {self.k}, n, "
+            f"y[left:], {self.y.strides[1]}, 0, {self.m}, 0, last - first, {self.mode}, "
+            f"{self._bias_from_left()})",
+        ]
+        size = chunk * self.k * WIDTH
+        return self._work("product_by_columns", body, self.panels, self._whole(), size)
+
+    def _bias_from_left(self) -> str:
+        return "y" if self.bias == "y" else "bias[left:]"
+
+
 class ProductWorks:
     """The part of `Works` that multiplies matrices."""
 
@@ -40,94 +144,21 @@ class ProductWorks:
     temporary: Any
 
     def _product(self, node: Product) -> list[Work]:
-        y, a, c = node.y, node.a, node.c
-        if y.dtype != np.float32:
+        """The works of one product: by its shapes, one of the four ways below."""
+        if node.y.dtype != np.float32:
             return self._plain_product(node)
-        (b, m, k), n = a.shape, c.shape[2]
-        panels = (n + WIDTH - 1) // WIDTH
-        narrow = self.precision == "bf16" and k >= 32
-        module = narrow_module() if narrow else "descent.ops.tiles"
-        imports = {n + "_bf16" * narrow: (module, n) for n in ("pack", "product")}
-        pack, product = imports
-        scratch = "words" if narrow else "scratch"
-        mode, bias = ("1", "bias") if node.bias is not None else ("0", "y")
-        arguments = [a, c, y, *([node.bias] if node.bias is not None else [])]
-        names = "a, c, y, bias".split(", ")[: len(arguments)]
-        cost = 2 * b * m * n * k // 16
-        if b > 1:
-            body = [
-                "for b in range(lo, hi):",
-                f"    cb, ab, yb = c[b * {c.strides[0]}:], a[b * {a.strides[0]}:], "
-                f"y[b * {y.strides[0]}:]",
-                f"    {pack}(cb, {c.strides[1]}, {c.strides[2]}, {k}, {n}, {scratch}, 0, {panels})",
-                f"    {product}(ab, {a.strides[1]}, {a.strides[2]}, {scratch}, {k}, {n}, yb, "
-                f"{y.strides[1]}, 0, {m}, 0, {panels}, {mode}, {bias}b)",
-            ]
-            accesses = [access(v, b, v is y) for v in (a, c, y)]
-            return [Work("batched_product", body, arguments, b, accesses, cost, parameters=names,
-                         scratch=panels_size(k, n), imports=imports)]  # fmt: skip
-        a_row, a_col = a.strides[1:]
-        if m == 1:
-            a_row = 0
-        by_rows = panels_size(k, n) <= SMALL_PANELS and m >= 4 * panels
-        if by_rows:
-            packed, first = self._packed(
-                c, k, n, panels, imports, np.int32 if narrow else np.float32
-            )
-            body = [
-                f"{product}(a, {a_row}, {a_col}, c, {k}, {n}, y, {y.strides[1]}, lo, hi, 0, "
-                f"{panels}, {mode}, {bias})"
-            ]
-            rows = [restride(v, (m, v.shape[2])) or v for v in (a, y)]
-            accesses = [
-                access(rows[0], m, False),
-                access(rows[1], m, True),
-                access(packed, 1, False, True),
-            ]
-            if node.bias is not None:
-                accesses.append(access(node.bias, 1, False, True))
-            arguments[1] = packed
-            work = Work("product", body, arguments, m, accesses, cost, parameters=names,
-                        imports=imports)  # fmt: skip
-            work.title = f"{m}×{k} · {k}×{n}  {node.origin}"
-            return [*first, work]
-        accesses = [access(v, 1, v is y, True) for v in arguments]
-        title = f"{m}×{k} · {k}×{n}  {node.origin}"
-        chunk = max(1, min(panels, (CHUNK << narrow) // max(k * WIDTH, 1)))
-        far = narrow or m * k > FAR
-        if chunk < min(panels, 4) and far:  # a is taken anew for each chunk, and that takes long
-            group = max(2, min(6, panels // (2 * n_threads())))
-            depth = _even_cut(k, (CHUNK << narrow) // (group * WIDTH))
-            body = [
-                "for unit in range(lo, hi):",
-                f"    left = unit * {group * WIDTH}",
-                f"    n = min({n} - left, {group * WIDTH})",
-                f"    count = (n + {WIDTH - 1}) // {WIDTH}",
-                f"    for p in range(0, {k}, {depth}):",
-                f"        terms, how = min({depth}, {k} - p), {mode} if p == 0 else 2",
-                f"        {pack}(c[p * {c.strides[1]} + left * {c.strides[2]}:], {c.strides[1]}, "
-                f"{c.strides[2]}, terms, n, {scratch}, 0, count)",
-                f"        {product}(a[p * {a_col}:], {a_row}, {a_col}, {scratch}, terms, n, "
-                f"y[left:], {y.strides[1]}, 0, {m}, 0, count, how, "
-                f"{bias if bias == 'y' else 'bias[left:]'})",
-            ]
-            work = Work("product_by_depth", body, arguments, -(-panels // group), accesses, cost,
-                        title, names, scratch=group * depth * WIDTH, imports=imports)  # fmt: skip
-            return [work]
-        body = [
-            f"for first in range(lo, hi, {chunk}):",
-            f"    last = min(first + {chunk}, hi)",
-            f"    left = first * {WIDTH}",
-            f"    n = min({n} - left, (last - first) * {WIDTH})",
-            f"    {pack}(c[left * {c.strides[2]}:], {c.strides[1]}, {c.strides[2]}, {k}, n, "
-            f"{scratch}, 0, last - first)",
-            f"    {product}(a, {a_row}, {a_col}, {scratch}, {k}, n, y[left:], {y.strides[1]}, 0, "
-            f"{m}, 0, last - first, {mode}, {bias if bias == 'y' else 'bias[left:]'})",
-        ]
-        work = Work("product_by_columns", body, arguments, panels, accesses, cost, parameters=names,
-                    scratch=chunk * k * WIDTH, imports=imports)  # fmt: skip
-        work.title = title
-        return [work]
+        t = _Terms(node, self.precision)
+        if t.b > 1:
+            return [t.batched()]
+        if panels_size(t.k, t.n) <= SMALL_PANELS and t.m >= 4 * t.panels:
+            kind = np.int32 if t.narrow else np.float32
+            packed, first = self._packed(t.c, t.k, t.n, t.panels, t.imports, kind)
+            return [*first, t.by_rows(packed)]
+        chunk = max(1, min(t.panels, (CHUNK << t.narrow) // max(t.k * WIDTH, 1)))
+        far = t.narrow or t.m * t.k > FAR
+        if chunk < min(t.panels, 4) and far:  # a is taken anew for each chunk, and that takes long
+            return [t.by_depth()]
+        return [t.by_columns(chunk)]
 
     def _packed(self, c: View, k: int, n: int, panels: int, imports: Any, kind: Any) -> Any:
         """The panels of c, and the work that packs them (nothing when they are there already)."""
