@@ -22,12 +22,13 @@ import numpy as np
 
 from descent import autograd
 from descent.autograd import TensorBase, current_node
+from descent.compiler.codes import asks_for_grad
 from descent.compiler.graph import Buffer, Check, UpdateNode, View
 from descent.compiler.lowering import Lowerings
 from descent.compiler.memory import POISON
 from descent.compiler.settings import Settings
 from descent.compiler.shadow import Shadow, Unsupported, set_current
-from descent.compiler.surroundings import Surroundings, asks_for_grad, tensors_in
+from descent.compiler.surroundings import Surroundings, tensors_in
 from descent.compiler.walk import Walk
 from descent.compiler.watch import Watch
 from descent.op import Elementwise, Movement, Op

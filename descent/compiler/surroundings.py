@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import dis
 import functools
-import random
 import sys
 import types
 from collections import deque
@@ -21,12 +20,13 @@ from typing import Any
 import numpy as np
 
 from descent.autograd import TensorBase
+from descent.compiler.codes import codes
+from descent.compiler.generators import GLOBAL, STREAMS, set_stream, stream_state
 
-__all__ = ["Surroundings", "asks_for_grad", "is_library", "plain", "tensors_in"]
+__all__ = ["Surroundings", "is_library", "plain", "tensors_in"]
 
 plain = (int, float, bool, complex, str, bytes, type(None), type(Ellipsis), slice, range)
 _LEAVES = (*plain, np.generic, np.dtype)
-_STREAMS = (random.Random, np.random.Generator, np.random.RandomState)
 DEEPEST = 14
 SMALL_BYTES = 1 << 14  # NumPy arrays up to this are compared with what they held
 LARGEST = 512  # entries up to which a container of plain things is compared one by one
@@ -72,7 +72,7 @@ class Surroundings:
         for c in self.classes:
             self.names += [(c, k, v) for k, v in vars(c).items()
                            if k in self._mentioned and isinstance(v, plain)]  # fmt: skip
-        self.drawn = [(g, _stream_state(g)) for g in [_RANDOM, _NUMPY, *self.streams]]
+        self.drawn = [(g, stream_state(g)) for g in [*GLOBAL, *self.streams]]
         self.bytes = [(n, a, a.tobytes()) for n, a in self.arrays if a.nbytes <= SMALL_BYTES]
         self.states = [(o.state, {p: dict(s) for p, s in o.state.items()}) for o in self.optimizers]
         self.groups = [(g, dict(g)) for o in self.optimizers for g in o.param_groups]
@@ -110,7 +110,7 @@ class Surroundings:
                 self._container(value, depth, where)
             elif isinstance(value, np.ndarray):
                 self.arrays.append((where, value))
-            elif isinstance(value, _STREAMS):
+            elif isinstance(value, STREAMS):
                 self.streams.append(value)
             elif hasattr(type(value), "__next__"):
                 self.iterators.append(where)
@@ -263,7 +263,7 @@ class Surroundings:
 
     def drew(self) -> bool:
         """Whether a random stream that is not Descent's has moved since."""
-        return any(_stream_state(g)[1] != was for g, (_, was) in self.drawn)
+        return any(stream_state(g)[1] != was for g, (_, was) in self.drawn)
 
     def restore(self) -> None:
         """Put everything back as it was (but the contents of very large containers)."""
@@ -283,7 +283,7 @@ class Surroundings:
         self.restore_states()
         if self.drew():
             for g, (state, _) in self.drawn:
-                _set_stream(g, state)
+                set_stream(g, state)
 
     def restore_states(self) -> None:
         """The optimisers' states as they were."""
@@ -363,51 +363,6 @@ def is_library(module: str) -> bool:
     """Whether code of this module is no user's: the package's, NumPy's or Python's."""
     root = module.split(".", 1)[0]
     return root in ("descent", "numpy", "numba") or root in sys.stdlib_module_names
-
-
-_RANDOM, _NUMPY = random._inst, np.random.mtrand._rand  # type: ignore[attr-defined]
-
-
-def _stream_state(g: Any) -> tuple[Any, Any]:
-    """Its state, and that in a form that compares."""
-    if isinstance(g, random.Random):
-        state = g.getstate()
-        return state, state
-    if isinstance(g, np.random.RandomState):
-        state = g.get_state()
-        return state, (state[1].tobytes(), state[2:])  # type: ignore[index]
-    state = g.bit_generator.state
-    return state, str(state)
-
-
-def _set_stream(g: Any, state: Any) -> None:
-    if isinstance(g, random.Random):
-        g.setstate(state)
-    elif isinstance(g, np.random.RandomState):
-        g.set_state(state)
-    else:
-        g.bit_generator.state = state
-
-
-def codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    """A code object and those of the functions defined in it."""
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from codes(constant)
-
-
-def asks_for_grad(fn: types.FunctionType) -> bool:
-    """Whether the function asks if some `.grad` is there (`p.grad is None`)."""
-    for code in codes(fn.__code__):
-        before = ("", None)
-        for i in dis.get_instructions(code):
-            if before == ("LOAD_ATTR", "grad") and (
-                i.opname.startswith(("POP_JUMP", "JUMP_IF")) or i.argval is None
-            ):
-                return True
-            before = (i.opname, i.argval)
-    return False
 
 
 def look(space: Any, name: str) -> Any:
