@@ -4,9 +4,9 @@
                                      → jobs outlive the process in a durable store
 
 `descent deploy`, `descent.deploy.client()` and the HTTP control API do the same things. The rooms:
-`spec/` what is to run · `service/` load, decode, predict, encode · `gateway/` the way of a request ·
-`jobs/` async, batch and task work · `traffic/` splitters · `scale/` when to have how many replicas ·
-`pools/` where services run (this process, a command, Ray) · `control/` versions, updates, the node.
+`spec/` what is to run · `service/` load, decode, predict, encode · `gateway/` the way of a request
+`jobs/` async, batch and task work · `traffic/` splitters · `scale/` how many replicas, and why
+`pools/` where services run (this process, a command, Ray) · `control/` versions, updates, the node
 Reference: Cortex' API kinds and field names (github.com/cortexlabs/cortex), shown beside ours in
 docs/deploy.md.
 """

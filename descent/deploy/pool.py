@@ -77,7 +77,7 @@ class Pool(Protocol):
 
     `signature` is JSON-able and describes what goes in and comes out:
     {"input": JSON schema, "output": JSON schema, "input_type": media type, "output_type": media
-    type, "stream": bool, "examples": [values], "paths": {…OpenAPI paths, where the app has its own}}.
+    type, "stream": bool, "examples": [values], "paths": {OpenAPI paths, where the app has its own}}
     """
 
     app: ASGIApp
