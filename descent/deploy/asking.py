@@ -72,7 +72,6 @@ async def ask(
         nonlocal status, answered
         if message["type"] == "http.response.start":
             status = message["status"]
-            heads = message["headers"]
             answered = {
                 k.decode("latin-1").lower(): v.decode("latin-1") for k, v in message["headers"]
             }
