@@ -1,0 +1,1 @@
+"""Work that is accepted now and done later: async requests, batches, tasks."""
