@@ -1,0 +1,1 @@
+"""A service: load, decode, predict, encode, and what clients see of it."""
