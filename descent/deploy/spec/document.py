@@ -2,11 +2,14 @@
 
 Only plain data is built: no tags that construct objects. Refused: more than 1 MiB, more than 64
 levels, more than 20,000 values once aliases are written out (the "billion laughs"), a key twice,
-keys that aren't text. Dates stay text. Reference: yaml.org/spec/1.1. Left out: `!!set`, `!!binary`.
+keys that aren't text. Dates stay text, and 1e3 is a number. Text that is JSON is read as JSON, for
+YAML 1.1 differs in corners. Reference: yaml.org/spec/1.1. Left out: `!!set`, `!!binary`.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -49,7 +52,10 @@ def _yaml() -> tuple[Any, type]:
         first: [pair for pair in pairs if not pair[0].endswith(":timestamp")]
         for first, pairs in base.yaml_implicit_resolvers.items()
     }
-    return yaml, type("Loader", (base,), {"yaml_implicit_resolvers": resolvers})
+    loader = type("Loader", (base,), {"yaml_implicit_resolvers": resolvers})
+    exponent = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
+    loader.add_implicit_resolver("tag:yaml.org,2002:float", exponent, list("-+0123456789"))
+    return yaml, loader
 
 
 def read_documents(text: str, where: str = "") -> list[Document]:
@@ -57,9 +63,11 @@ def read_documents(text: str, where: str = "") -> list[Document]:
 
     Raises SpecError with the line of what cannot be read.
     """
-    yaml, loader_type = _yaml()
     if len(text.encode("utf-8", "surrogatepass")) > MOST_BYTES:
         raise SpecError(Problem(f"a spec of more than {MOST_BYTES >> 20} MiB is refused"), where)
+    if text.lstrip()[:1] in ("{", "[") and (document := _json(text, where)) is not None:
+        return [document]
+    yaml, loader_type = _yaml()
     try:
         _check_depth(yaml, loader_type, text, where)
         loader = loader_type(text)
@@ -77,6 +85,25 @@ def read_documents(text: str, where: str = "") -> list[Document]:
         said = str(error).splitlines()[0]
         raise SpecError(Problem(f"this is not YAML: {said}"), where) from None
     return [document for document in found if document.value is not None]
+
+
+def _json(text: str, where: str) -> Document | None:
+    """`text` as JSON; None where it isn't, but may be YAML."""
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(found)
+        if len(made) < len(found):
+            names = [name for name, _ in found]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise SpecError(Problem(f"{twice!r} stands here twice"), where)
+        return made
+
+    try:
+        return Document(json.loads(text, object_pairs_hook=pairs))
+    except RecursionError:
+        raise SpecError(Problem(f"more than {MOST_DEPTH} levels are refused"), where) from None
+    except ValueError:
+        return None
 
 
 def _check_depth(yaml: Any, loader_type: type, text: str, where: str) -> None:

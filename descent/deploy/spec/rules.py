@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from descent.deploy.spec.sections import RESERVED_ENDPOINTS
 from descent.deploy.spec.units import Between
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ _NO_CONCURRENCY = {
 def broken_rules(spec: Spec) -> Iterator[Broken]:
     """Each rule `spec` breaks, by field."""
     yield from _of_the_kind(spec)
+    if spec.networking.endpoint is None and spec.name in RESERVED_ENDPOINTS:
+        yield ("name",), f"/{spec.name} is the node's own: give another networking.endpoint"
     if spec.kind == "TrafficSplitter":
         yield from _splitter(spec)
         return
