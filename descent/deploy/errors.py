@@ -9,7 +9,7 @@ errors of OpenAI's routes, which have OpenAI's own form (`descent/serve/errors.p
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 __all__ = ["DeployError", "HttpError", "send_error"]
@@ -22,7 +22,8 @@ class DeployError(Exception):
 class HttpError(Exception):
     """Answered as `status` with the JSON body above; `field` names the part of the input at fault.
 
-    `retry_after_s` becomes the header Retry-After, in whole seconds, at least one.
+    `retry_after_s` becomes the header Retry-After, in whole seconds, at least one; `headers` are
+    sent as they are (Allow, WWW-Authenticate).
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class HttpError(Exception):
         *,
         field: str | None = None,
         retry_after_s: float | None = None,
+        headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -40,6 +42,7 @@ class HttpError(Exception):
         self.message = message
         self.field = field
         self.retry_after_s = retry_after_s
+        self._headers = headers
 
     def body(self, request_id: str | None = None) -> bytes:
         """The JSON text; what is not known is left out."""
@@ -52,7 +55,7 @@ class HttpError(Exception):
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Those that belong to the error itself (not length, not request id)."""
-        found = [(b"content-type", b"application/json")]
+        found = [(b"content-type", b"application/json"), *self._headers]
         if self.retry_after_s is not None:
             whole = max(1, -int(-self.retry_after_s // 1))
             found.append((b"retry-after", str(whole).encode()))

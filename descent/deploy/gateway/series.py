@@ -1,0 +1,74 @@
+"""What the operator looks at: each second of the last quarter of an hour, and the latest errors."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from descent.deploy.gateway.metrics import ApiMetrics, quantile_s
+
+__all__ = ["RecentErrors", "Series"]
+
+SECONDS = 900
+ERRORS = 200
+
+
+class Series:
+    """One API, second by second; made from the differences of its counters."""
+
+    def __init__(self, metrics: ApiMetrics) -> None:
+        self._metrics = metrics
+        self._seconds: deque[dict[str, float]] = deque(maxlen=SECONDS)
+        self._counts = list(metrics.counts)
+        self._failed = _failed(metrics)
+
+    def tick(self, now: float) -> None:
+        """The second that ends at unix time `now`."""
+        m = self._metrics
+        counts, failed = list(m.counts), _failed(m)
+        new = [a - b for a, b in zip(counts, self._counts)]
+        self._seconds.append(
+            {
+                "time": now,
+                "requests": sum(new),
+                "errors": failed - self._failed,
+                "p50_s": quantile_s(new, 0.5),
+                "p90_s": quantile_s(new, 0.9),
+                "p99_s": quantile_s(new, 0.99),
+                "in_flight": m.in_flight,
+                "queued": m.queued,
+            }
+        )
+        self._counts, self._failed = counts, failed
+
+    def last(self, seconds: int) -> list[dict[str, float]]:
+        """The last `seconds`, oldest first."""
+        kept = list(self._seconds)
+        return kept[-seconds:] if seconds > 0 else []
+
+
+class RecentErrors:
+    """The last errors of every API. Mistakes of clients (4xx) are kept apart, so that many of them
+    do not push the server's own out."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, bool], deque[dict[str, Any]]] = {}
+
+    def add(self, error: dict[str, Any]) -> None:
+        """`error` has time, api, version, status, request_id, message, and perhaps body."""
+        key = (error["api"], error["status"] >= 500)
+        self._kept.setdefault(key, deque(maxlen=ERRORS)).append(error)
+
+    def last(self, api: str | None = None) -> list[dict[str, Any]]:
+        """The last `ERRORS`, the latest first."""
+        found = [e for (name, _), kept in self._kept.items() if api in (None, name) for e in kept]
+        return sorted(found, key=lambda e: e["time"], reverse=True)[:ERRORS]
+
+    def forget(self, api: str) -> None:
+        """Drop those of a deleted API."""
+        for key in [key for key in self._kept if key[0] == api]:
+            del self._kept[key]
+
+
+def _failed(metrics: ApiMetrics) -> int:
+    return sum(n for code, n in metrics.codes.items() if code >= 500)
