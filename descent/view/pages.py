@@ -78,7 +78,7 @@ def render(e: Explanation, keep: dict[str, str], number: int, index: tuple[int, 
 
 def _link(keep: dict[str, str], text: str, anchor: str = "", **more: Any) -> str:
     query = urlencode({**keep, **{k: str(v) for k, v in more.items()}})
-    return f'<a href="/explain?{escape(query)}{anchor}">{text}</a>'
+    return f'<a href="explain?{escape(query)}{anchor}">{text}</a>'
 
 
 def _distribution(e: Explanation, keep: dict[str, str]) -> str:
@@ -216,8 +216,8 @@ def _frame(title: str, body: str) -> str:
     return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         '<meta name=viewport content="width=device-width,initial-scale=1">'
-        f"<title>{escape(title)} · Descent</title><link rel=stylesheet href=/explain.css>"
-        '<link rel=icon href="/static/icon.svg" type="image/svg+xml">'
-        f'<body><header><a href="/">Descent</a><span>{escape(title)}</span></header>'
+        f"<title>{escape(title)} · Descent</title><link rel=stylesheet href=explain.css>"
+        '<link rel=icon href="static/icon.svg" type="image/svg+xml">'
+        f'<body><header><a href="./">Descent</a><span>{escape(title)}</span></header>'
         f"<main>{body}</main>"
     )

@@ -134,7 +134,7 @@ def test_alternatives_show_the_model_s_probabilities(page):
     assert page.locator(".alternative.chosen").count() == 1
     assert page.locator(".ghost span.selected").get_attribute("data-index") == "4"
     link = page.locator("#why").get_attribute("href")
-    assert link.startswith("/explain?model=code&prompt=import")
+    assert link.startswith("explain?model=code&prompt=import")
 
 
 def test_an_alternative_replaces_the_rest(page):

@@ -8,8 +8,6 @@ is, and as base64url inside JSON.
 
 from __future__ import annotations
 
-import dataclasses
-import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -67,7 +65,7 @@ def codec_of(annotation: Any, *, writing: bool, where: str = "value") -> Codec:
     if annotation is ANY or annotation is object:
         return Codec({}, JSON, _read_any, _write_any)
     try:
-        adapter = TypeAdapter(adapted(annotation), config=_config(annotation))
+        adapter = TypeAdapter(adapted(annotation))
         mode = "serialization" if writing else "validation"
         schema = adapter.json_schema(mode=mode, schema_generator=_Schema)
     except (PydanticUserError, NameError) as error:
@@ -96,14 +94,6 @@ class _Schema(GenerateJsonSchema):
 
     def encode_default(self, dft: Any) -> Any:
         return from_json(to_json(dft, **_WRITING))
-
-
-def _config(annotation: Any) -> Any:
-    """bytes inside JSON as base64; types with a configuration of their own keep it."""
-    own = hasattr(annotation, "__pydantic_config__") or hasattr(annotation, "model_config")
-    if own or dataclasses.is_dataclass(annotation) or typing.is_typeddict(annotation):
-        return None
-    return {"ser_json_bytes": "base64", "val_json_bytes": "base64"}
 
 
 def _reader(adapter: TypeAdapter[Any]) -> Callable[[bytes], Any]:

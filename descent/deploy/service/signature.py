@@ -21,9 +21,10 @@ from typing import Any, get_args, get_origin
 from pydantic import ConfigDict, create_model
 
 from descent.deploy.service.codec import JSON, OCTETS, Codec, codec_of, to_body
+from descent.deploy.service.refs import standing_alone
 from descent.deploy.service.sample import sample
 
-__all__ = ["Signature", "of"]
+__all__ = ["Signature", "of", "of_app"]
 
 _STREAMS = (abc.Iterator, abc.Iterable, abc.Generator, abc.AsyncIterator, abc.AsyncIterable,
             abc.AsyncGenerator)  # fmt: skip
@@ -36,7 +37,8 @@ class Signature:
 
     `spread`: the value is a dict that predict takes as keyword arguments. `raw`: decode (or
     predict) wants the Starlette request itself. `stream`: results are items of a stream. `encode`
-    gives the body and its media type, for results that aren't annotated too.
+    gives the body and its media type, for results that aren't annotated too. `paths`, `components`:
+    OpenAPI's, of an application that answers below the API.
     """
 
     input_schema: dict[str, Any]
@@ -51,6 +53,8 @@ class Signature:
     spread: bool = False
     raw: bool = False
     summary: str = ""
+    paths: dict[str, Any] = field(default_factory=dict, repr=False)
+    components: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def as_json(self) -> dict[str, Any]:
         """As a pool's `signature`: what openapi.py, the page and the client are made from."""
@@ -62,6 +66,8 @@ class Signature:
             "stream": self.stream,
             "examples": self.examples,
             "summary": self.summary,
+            "paths": self.paths,
+            "components": self.components,
         }
 
 
@@ -76,6 +82,9 @@ def of(instance: Any, *, batched: bool = False, examples: Sequence[Any] = ()) ->
     Raises:
         TypeError: an annotation that cannot be resolved or has no JSON form; no predict.
     """
+    if getattr(instance, "asgi", None) is not None:
+        made = getattr(instance, "signature", None)
+        return made if isinstance(made, Signature) else of_app(instance.asgi)
     predict = getattr(instance, "predict", instance if callable(instance) else None)
     if predict is None:
         name = type(instance).__name__
@@ -106,6 +115,40 @@ def of(instance: Any, *, batched: bool = False, examples: Sequence[Any] = ()) ->
         spread=spread,
         raw=raw,
         summary=_summary(instance, predict),
+    )
+
+
+def of_app(
+    app: Any, *, main: str = "/", examples: Sequence[Any] = (), summary: str = ""
+) -> Signature:
+    """The signature of an application that answers every path itself.
+
+    One that knows its OpenAPI document (FastAPI) gives its paths; `main` is the one whose POST
+    stands for the API itself.
+    """
+    described = app.openapi() if callable(getattr(app, "openapi", None)) else {}
+    components = described.get("components", {}).get("schemas", {})
+    post = described.get("paths", {}).get(main, {}).get("post", {})
+    answer = post.get("responses", {}).get("200", {})
+
+    def schema(holder: dict[str, Any]) -> dict[str, Any]:
+        found = holder.get("content", {}).get(JSON, {}).get("schema", {})
+        return standing_alone(found, components)
+
+    return Signature(
+        input_schema=schema(post.get("requestBody", {})),
+        output_schema=schema(answer),
+        input_type=JSON if post else "*/*",
+        output_type=JSON if post else "*/*",
+        stream=False,
+        examples=list(examples),
+        decode_json=bytes,
+        encode_json=lambda value: to_body(value)[0],
+        encode=to_body,
+        raw=True,
+        summary=summary or post.get("summary") or described.get("info", {}).get("title", ""),
+        paths=described.get("paths", {}),
+        components=components,
     )
 
 

@@ -22,9 +22,9 @@ from collections.abc import Callable
 from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 import numpy as np
-from pydantic import GetPydanticSchema, WithJsonSchema
+from pydantic import Base64UrlBytes, GetPydanticSchema, WithJsonSchema
 from pydantic_core import core_schema
-from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
+from typing_extensions import TypedDict, is_typeddict  # pydantic needs these before Python 3.12
 
 __all__ = ["adapted", "converted", "image_bytes", "image_from", "is_image", "plain"]
 
@@ -111,12 +111,14 @@ def image_bytes(image: Any) -> bytes:
 
 
 def _foreign(tp: Any) -> Any:
+    if tp is bytes:
+        return Base64UrlBytes
     if tp is np.ndarray or get_origin(tp) is np.ndarray:
         return _array_type(_dtype(tp))
     if isinstance(tp, type) and issubclass(tp, np.generic):
         return _scalar_type(tp)
     if is_image(tp):
-        return converted(bytes, image_from, image_bytes)
+        return converted(Base64UrlBytes, image_from, image_bytes)
     if (made := _tensor_maker(tp)) is not None:
         return converted(adapted(np.ndarray), made, plain)
     if isinstance(tp, type) and tp.__module__.startswith("pandas.") and tp.__name__ == "DataFrame":
@@ -223,17 +225,26 @@ def _fields(tp: type) -> dict[str, Any] | None:
     if dataclasses.is_dataclass(tp):
         hints = typing.get_type_hints(tp, include_extras=True)
         return {field.name: hints[field.name] for field in dataclasses.fields(tp) if field.init}
-    if typing.is_typeddict(tp):
-        return typing.get_type_hints(tp, include_extras=True)
+    if is_typeddict(tp):
+        hints = typing.get_type_hints(tp, include_extras=True)
+        return {name: _bare(hint) for name, hint in hints.items()}
     return None
+
+
+def _bare(hint: Any) -> Any:
+    wrapped = get_origin(hint) in (typing.Required, typing.NotRequired)
+    return get_args(hint)[0] if wrapped else hint
 
 
 def _rebuilt(tp: type, fields: dict[str, Any]) -> Any:
     """A dataclass or TypedDict whose fields travel as the adapted ones."""
-    if typing.is_typeddict(tp):
-        total = tp.__required_keys__ >= fields.keys()
-        made = TypedDict(tp.__name__, fields, total=total)  # type: ignore[misc]
-        return made
+    if is_typeddict(tp):
+        optional = cast(Any, tp).__optional_keys__
+        typed = {
+            name: typing.NotRequired[field] if name in optional else field
+            for name, field in fields.items()
+        }
+        return TypedDict(tp.__name__, typed)  # type: ignore[misc]
     data = cast(Any, tp)
     without = dataclasses.MISSING
     optional = {

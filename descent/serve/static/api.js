@@ -21,12 +21,12 @@ async function checked(response) {
 }
 
 export async function listModels() {
-  const response = await checked(await fetch("/v1/models", { headers: headers() }));
+  const response = await checked(await fetch("v1/models", { headers: headers() }));
   return (await response.json()).data;
 }
 
 export async function complete(body, signal) {
-  const response = await fetch("/v1/completions", {
+  const response = await fetch("v1/completions", {
     method: "POST", headers: headers(), body: JSON.stringify(body), signal,
   });
   return (await checked(response)).json();
@@ -50,7 +50,7 @@ async function* streamed(path, body, signal) {
 
 /** Yields {id, token, text, logprob, top: [[token, logprob] …], finish} as the model makes them. */
 export async function* streamTokens(body, signal) {
-  for await (const choice of streamed("/v1/completions", body, signal)) {
+  for await (const choice of streamed("v1/completions", body, signal)) {
     if (!choice?.logprobs?.tokens.length) continue;
     const top = Object.entries(choice.logprobs.top_logprobs[0] ?? {});
     yield {
@@ -66,7 +66,7 @@ export async function* streamTokens(body, signal) {
 
 /** The same of an answer in a conversation. */
 export async function* streamAnswer(body, signal) {
-  for await (const choice of streamed("/v1/chat/completions", body, signal)) {
+  for await (const choice of streamed("v1/chat/completions", body, signal)) {
     for (const [i, entry] of (choice?.logprobs?.content ?? []).entries()) {
       yield {
         id: choice.token_ids?.[i] ?? null,

@@ -187,7 +187,7 @@ function drawWhy(token) {
     model: model.id, prompt: prompt.slice(-4000), token: token.token,
   });
   if (token.id !== null) query.set("token_id", token.id);
-  $("why").href = `/explain?${query}`;
+  $("why").href = `explain?${query}`;
   $("why").hidden = false;
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import math
@@ -194,6 +195,20 @@ def test_binary_and_pictures() -> None:
     made = signature.of(echo)
     assert made.decode_json(b"\x00\xff") == b"\x00\xff"
     assert made.input_type == made.output_type == "application/octet-stream"
+
+
+def test_bytes_and_pictures_within_json() -> None:
+    def predict(picture: Image.Image, more: list[bytes]) -> dict[str, bytes]: ...
+
+    made = signature.of(predict)
+    png = image_bytes(Image.new("L", (2, 2)))
+    texts = [base64.urlsafe_b64encode(data).decode() for data in (png, b"\xff\xfe")]
+    value = made.decode_json(json.dumps({"picture": texts[0], "more": texts[1:]}).encode())
+    assert value["picture"].size == (2, 2)
+    assert value["more"] == [b"\xff\xfe"]
+    assert made.encode_json({"a": b"\xff\xfe"}) == b'{"a":"__4="}'
+    error = refused(made.decode_json, b'{"picture": "AAAA", "more": []}')
+    assert error.field == "picture"
 
 
 def test_a_picture_beyond_the_limit_is_refused_before_it_is_read(

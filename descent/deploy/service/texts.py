@@ -1,0 +1,238 @@
+"""Runs and models of text as services: completions, names, translations.
+
+    {"prompt": "def add("}     → OpenAI's completion, at POST /<api>; the rest of its API at
+                                 /<api>/v1/…, the page and the floors below a token at /<api>/
+    {"text": "A man sleeps."}  → {"translation": "Ein Mann schläft."}
+
+A model is opened by `load`, once; what stands under `config` are the options of `descent serve`.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from descent.deploy.errors import HttpError
+from descent.deploy.pool import LoadError
+
+__all__ = ["Completions", "Text", "Translation", "Translations"]
+
+_OPTIONS = {"width", "context", "chat_template"}
+_LIMITS = {"max_running", "max_waiting", "max_tokens", "max_choices", "request_timeout_s"}
+
+
+class Completions:
+    """A model that continues text: OpenAI's API, a page, explanations."""
+
+    def __init__(self, model: str | Path, config: Mapping[str, Any], name: str | None = None):
+        unknown = sorted(set(config) - _OPTIONS - _LIMITS - {"name"})
+        if unknown:
+            known = ", ".join(sorted(_OPTIONS | _LIMITS | {"name"}))
+            raise LoadError(f"config.{unknown[0]}: a text model has no such option; it has {known}")
+        self.model, self.config = model, dict(config)
+        self.name = name or self.config.get("name")
+        self.asgi: ASGIApp = _not_loaded
+        self.notes: list[str] = []
+        self._service: Any = None
+
+    def load(self) -> None:
+        """Open the model and start its worker."""
+        from descent.goals.opening import Explainable, open_model
+        from descent.serve.app import make_app
+        from descent.serve.service import Limits
+        from descent.view.pages import explain_routes
+
+        given = {key: self.config.get(key) for key in _OPTIONS}
+        made = open_model(self.model, name=self.name, **given)  # type: ignore[arg-type]
+        self.notes = made.notes
+        limits = {"max_running": 16, **{k: v for k, v in self.config.items() if k in _LIMITS}}
+        app = make_app(
+            [made.completer],
+            limits=Limits(**limits),
+            extra_routes=explain_routes(Explainable([made])),
+        )
+        self._service = app.state.service
+        self._service.start()
+        self.signature = _of_completions(app, made.completer)
+        self.asgi = _short(app, chat=made.completer.chat is not None)
+
+    def unload(self) -> None:
+        """End the worker and free the weights."""
+        if self._service is not None:
+            self._service.stop()
+        self._service, self.asgi = None, _not_loaded
+
+    def check_health(self) -> bool:
+        """Does the worker live?"""
+        return self._service is not None and self._service.working
+
+
+@dataclass
+class Text:
+    """What to translate: a sentence, or several."""
+
+    text: str | list[str]
+
+
+@dataclass
+class Translation:
+    """In the other language, one for each sentence."""
+
+    translation: str | list[str]
+
+
+class Translations:
+    """Translates sentences."""
+
+    def __init__(self, run: str | Path) -> None:
+        self.run = run
+        self.translator: Any = None
+        self.examples: list[Any] = [{"text": "A man sleeps."}]
+
+    def load(self) -> None:
+        """Open the run; its first test sentence is the example."""
+        from descent.goals.folder import RunFolder
+        from descent.goals.translate import load_translator
+
+        run = RunFolder.open(self.run)
+        self.translator = load_translator(run)
+        if prompt := run.config.get("data", {}).get("prompt"):
+            self.examples = [{"text": prompt}]
+
+    def predict(self, request: Text) -> Translation:
+        """Translate one sentence or a list of them."""
+        one = isinstance(request.text, str)
+        sentences = [request.text] if one else list(request.text)
+        if not sentences:
+            return Translation([])
+        try:
+            found = self.translator(sentences)
+        except (ValueError, KeyError) as error:
+            reason = error.args[0] if error.args else error
+            raise HttpError(400, "invalid_input", f"text: {reason}", field="text") from error
+        return Translation(found[0] if one else found)
+
+    def unload(self) -> None:
+        """Free the weights."""
+        self.translator = None
+
+
+async def _not_loaded(scope: Scope, receive: Receive, send: Send) -> None:
+    raise RuntimeError("the model is not loaded: call load() first")
+
+
+def _short(app: ASGIApp, *, chat: bool) -> ASGIApp:
+    """POST to the API itself is a completion; or a conversation, where `messages` are sent."""
+
+    async def called(scope: Scope, receive: Receive, send: Send) -> None:
+        below = scope.get("path", "")[len(scope.get("root_path", "")) :]
+        if scope["type"] != "http" or scope["method"] != "POST" or below not in ("", "/"):
+            await app(scope, receive, send)
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        path = "/v1/chat/completions" if chat and _has_messages(body) else "/v1/completions"
+        whole = scope.get("root_path", "") + path
+        inner = {**scope, "path": whole, "raw_path": whole.encode()}
+        given = False
+
+        async def again() -> Message:
+            nonlocal given
+            if given:
+                return await receive()
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await app(inner, again, send)
+
+    return called
+
+
+def _has_messages(body: bytes) -> bool:
+    try:
+        read = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(read, dict) and "messages" in read
+
+
+def _of_completions(app: Any, completer: Any) -> Any:
+    """The signature: OpenAI's completion for the API's own path, and all the paths below it."""
+    from descent.deploy.service.signature import of_app
+
+    prompt = completer.info.get("prompt", "Once upon a time")
+    tokens = completer.info.get("page", {}).get("max_tokens", 24)
+    made = of_app(
+        app,
+        main="/v1/completions",
+        examples=[{"prompt": prompt, "max_tokens": tokens}],
+        summary=f"{completer.name}: continues a text (OpenAI's completions).",
+    )
+    return replace(made, output_schema=_COMPLETION, paths=_honest(made.paths))
+
+
+def _honest(paths: dict[str, Any]) -> dict[str, Any]:
+    """What FastAPI does not know: this application answers mistakes with 400 and OpenAI's error."""
+    refused = {
+        "description": "What is wrong, with the field at fault",
+        "content": {"application/json": {"schema": _ERROR}},
+    }
+    made = copy.deepcopy(paths)
+    for operations in made.values():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+            operation["responses"] |= {"4XX": refused, "5XX": refused}
+    return made
+
+
+def _object(required: str, **properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": required.split()}
+
+
+_ERROR = _object(
+    "error",
+    error=_object(
+        "message type",
+        message={"type": "string"},
+        type={"type": "string"},
+        param={"type": ["string", "null"]},
+        code={"type": ["string", "null"]},
+    ),
+)
+_COUNT = {"type": "integer"}
+_COMPLETION = {"title": "Completion"} | _object(
+    "id object created model choices",
+    id={"type": "string"},
+    object={"const": "text_completion"},
+    created=_COUNT,
+    model={"type": "string"},
+    choices={
+        "type": "array",
+        "items": {"title": "Choice"}
+        | _object(
+            "index text finish_reason",
+            index=_COUNT,
+            text={"type": "string"},
+            finish_reason={"type": ["string", "null"]},
+            logprobs={"type": ["object", "null"]},
+        ),
+    },
+    usage={"title": "Usage"}
+    | _object(
+        "prompt_tokens completion_tokens total_tokens",
+        prompt_tokens=_COUNT,
+        completion_tokens=_COUNT,
+        total_tokens=_COUNT,
+    ),
+)
