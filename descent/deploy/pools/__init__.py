@@ -1,0 +1,1 @@
+"""Where services run: this process, a process of their own, Ray."""

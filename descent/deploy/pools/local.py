@@ -1,0 +1,190 @@
+"""The "local" backend: services in this process, each version its own code, threads and log.
+
+    start: import the code → make it → load() → warm up → answer     (in threads)
+    scale(0): unload; scale(1): load again        check_health() fails three times: load it anew
+
+One copy serves an API, with `pod.max_concurrency` requests at once: further copies in one process
+would share its processor and cost their memory again (`autoscaling.max_replicas` counts elsewhere).
+A service that can crash its process belongs in "command".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from descent.deploy.errors import HttpError, send_error
+from descent.deploy.pool import LoadError, Replica, Start
+from descent.deploy.pools.memory import resident_bytes
+from descent.deploy.pools.output import capturing
+from descent.deploy.service.app import ServiceApp
+from descent.deploy.service.living import around, illness, make, unload, warm
+
+__all__ = ["LocalBackend", "LocalPool"]
+
+HEALTH_PERIOD_S = 10.0  # Cortex' liveness probe: every 10 s, three failures in a row
+HEALTH_FAILURES = 3
+
+
+class LocalBackend:
+    """Services in this process."""
+
+    name = "local"
+
+    def __init__(self) -> None:
+        self._pools: set[LocalPool] = set()
+
+    async def start(self, start: Start) -> LocalPool:
+        """Load and warm a version. Raises `LoadError`; then nothing of it is left."""
+        pool = LocalPool(start, on_close=self._pools.discard)
+        await pool.scale(1)
+        self._pools.add(pool)
+        return pool
+
+    async def close(self) -> None:
+        """End every pool."""
+        await asyncio.gather(*(pool.close(5.0) for pool in list(self._pools)))
+
+
+class LocalPool:
+    """One version, in this process. `on_batch(size)`, where set, is told of every batch."""
+
+    def __init__(self, start: Start, on_close: Callable[[LocalPool], None] | None = None) -> None:
+        self.signature: dict[str, Any] | None = None
+        self.on_batch: Callable[[int], None] | None = None
+        self._start = start
+        self._on_close = on_close
+        self._service: ServiceApp | None = None
+        self._replica = Replica(
+            f"{start.spec.name}-{start.version}-{uuid.uuid4().hex[:6]}", "Requested"
+        )
+        self._changing = asyncio.Lock()
+        self._health: asyncio.Task[None] | None = None
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; 503 while there is nothing loaded."""
+        service = self._service
+        if service is None:
+            context = scope.get("descent")
+            said = self._replica.reason or self._replica.state
+            error = HttpError(
+                503, "not_ready", f"The service is not loaded: {said}.", retry_after_s=1
+            )
+            return await send_error(send, error, context and context.request_id)
+        with capturing(self._start.log):
+            await service(scope, receive, send)
+
+    def replicas(self) -> list[Replica]:
+        """The one copy."""
+        replica, service = self._replica, self._service
+        replica.in_flight = service.in_flight if service is not None else 0
+        return [replica]
+
+    async def scale(self, replicas: int) -> None:
+        """0 unloads; any other number loads, if nothing is. Raises `LoadError`."""
+        async with self._changing:
+            if replicas and self._service is None:
+                await self._load()
+                self._health = asyncio.create_task(self._watch_health())
+            elif not replicas and self._service is not None:
+                self._replica.reason = "scaled to zero"
+                await self._unload(grace_s=5.0)
+
+    async def close(self, grace_s: float) -> None:
+        """Unload, and end the threads within `grace_s`."""
+        async with self._changing:
+            await self._unload(grace_s)
+        if self._on_close is not None:
+            self._on_close(self)
+
+    async def _load(self) -> None:
+        self._replica.state, self._replica.reason = "Creating", "loading"
+        started, before = time.perf_counter(), resident_bytes()
+        try:
+            service = await self._opened()
+        except LoadError as error:
+            self._replica.state, self._replica.reason = "Failed", str(error)
+            raise
+        self._take(service)
+        after = resident_bytes()
+        if before is not None and after is not None:
+            self._replica.memory_bytes = max(0, after - before)
+        self._start.log(f"loaded in {time.perf_counter() - started:.2f} s", level="info")
+
+    async def _opened(self) -> ServiceApp:
+        """Made, loaded, warmed; nothing of it is left if that fails."""
+        start = self._start
+        with capturing(start.log):
+            instance = await make(start)
+            service = None
+            try:
+                service = around(instance, start)
+                service.on_batch = self._note_batch
+                await service.start()
+                await warm(service, start.spec.warm_up)
+                return service
+            except BaseException as error:
+                if service is not None:
+                    await service.close(1.0)
+                await unload(instance, start.log)
+                if isinstance(error, Exception) and not isinstance(error, LoadError):
+                    raise LoadError(f"the application's start failed: {error}") from error
+                raise
+
+    def _take(self, service: ServiceApp) -> None:
+        self._service, self.signature = service, service.signature
+        self._replica.state, self._replica.reason = "Ready", ""
+        self._replica.started = time.time()
+
+    async def _unload(self, grace_s: float) -> None:
+        service, self._service = self._service, None
+        if self._health is not None and self._health is not asyncio.current_task():
+            self._health.cancel()
+        self._replica.state = "Terminating" if service is not None else self._replica.state
+        if service is not None:
+            await self._end(service, grace_s)
+        self._replica.state, self._replica.memory_bytes = "Pending", None
+
+    async def _end(self, service: ServiceApp, grace_s: float) -> None:
+        with capturing(self._start.log):
+            await service.close(grace_s)
+            await unload(service.instance, self._start.log)
+
+    def _note_batch(self, size: int) -> None:
+        if self.on_batch is not None:
+            self.on_batch(size)
+
+    async def _watch_health(self) -> None:
+        failures = 0
+        while (service := self._service) is not None:
+            await asyncio.sleep(HEALTH_PERIOD_S)
+            check = getattr(service.instance, "check_health", None)
+            if check is None:
+                return
+            with capturing(self._start.log):
+                reason = await illness(check)
+            failures = failures + 1 if reason else 0
+            self._replica.state = "NotReady" if reason else "Ready"
+            self._replica.reason = reason
+            if failures >= HEALTH_FAILURES:
+                failures = 0
+                await self._replace(service, reason)
+
+    async def _replace(self, service: ServiceApp, reason: str) -> None:
+        """Load it anew; the sick one answers until then, and is kept if that fails."""
+        self._start.log(f"loaded anew: check_health failed: {reason}", level="warning")
+        async with self._changing:
+            if self._service is not service:
+                return
+            try:
+                self._take(await self._opened())
+            except LoadError as error:
+                self._replica.reason = f"{reason}; loading it anew failed: {error}"
+                return
+            self._replica.restarts += 1
+        await self._end(service, 30.0)

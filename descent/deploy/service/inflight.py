@@ -1,0 +1,147 @@
+"""One request while it is being answered: what it asks, and the leash it runs on.
+
+    deadline reached, client gone → the task is cancelled, `why` says which
+
+Whether the client is still there is watched only once a request has taken `_WATCH_AFTER_S`: most
+are answered sooner, and pay for one timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from starlette.types import Message, Receive, Scope
+
+from descent.deploy.errors import HttpError
+from descent.deploy.pool import Context
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+__all__ = ["InFlight", "current", "current_context", "current_request"]
+
+_WATCH_AFTER_S = 0.05
+
+current: ContextVar[InFlight | None] = ContextVar("descent_request", default=None)
+
+
+class InFlight:
+    """`body` is set once read; `work` is what runs for it outside its own task (a thread's call, a
+    batch), which may outlive an answer that came too late."""
+
+    __slots__ = (
+        "_alarm", "_task", "_watcher", "_watching", "answering", "body", "context", "receive",
+        "scope", "why", "work",
+    )  # fmt: skip
+
+    def __init__(self, scope: Scope, receive: Receive, context: Context) -> None:
+        self.scope = scope
+        self.context = context
+        self.body = b""
+        self.work: Any = None
+        self.why: HttpError | None = None
+        self.answering = False  # something has been sent already
+        self.receive = receive
+        self._task: asyncio.Task[Any] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """The whole body, kept in `body`. Raises `HttpError` 413, 499."""
+        message = await self.receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            self.body = message.get("body", b"")
+        else:
+            self.body = await self._rest(message, limit_bytes)
+        if len(self.body) > limit_bytes:
+            raise _too_large(limit_bytes)
+        return self.body
+
+    async def _rest(self, message: Message, limit_bytes: int) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            if message["type"] == "http.disconnect":
+                raise HttpError(499, "client_closed_request", "The client left while sending.")
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limit_bytes:
+                raise _too_large(limit_bytes)
+            if not message.get("more_body"):
+                return b"".join(parts)
+            message = await self.receive()
+
+    def header(self, name: bytes) -> str:
+        """A header by its lower-case name; "" where it was not sent."""
+        for key, value in self.scope["headers"]:
+            if key == name:
+                return value.decode("latin-1")
+        return ""
+
+    def hold(self) -> None:
+        """From here on the deadline and the client's end cancel the running task."""
+        loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._watching = loop.call_later(_WATCH_AFTER_S, self._begin_watching)
+        deadline = self.context.deadline
+        self._alarm = None if deadline is None else loop.call_at(deadline, self._late)
+
+    def let_go(self) -> None:
+        """No further cancelling; one that has been asked for is taken back."""
+        if self._task is None:
+            return
+        self._watching.cancel()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self.why is not None:
+            self._task.uncancel()
+        self._task = None
+
+    def cancelled_by_others(self) -> bool:
+        """Was the task cancelled from outside, and not (only) by this leash?"""
+        return self._task is not None and self._task.cancelling() > (self.why is not None)
+
+    def _late(self) -> None:
+        self._end(
+            HttpError(504, "timed_out", "The answer took longer than allowed; it was stopped.")
+        )
+
+    def _begin_watching(self) -> None:
+        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        self._end(HttpError(499, "client_closed_request", "The client went away."))
+
+    def _end(self, why: HttpError) -> None:
+        if self.why is None and self._task is not None:
+            self.why = why
+            self._task.cancel()
+
+
+def _too_large(limit_bytes: int) -> HttpError:
+    return HttpError(
+        413, "body_too_large", f"The body is larger than {limit_bytes:,} bytes (max_body_bytes)."
+    )
+
+
+def current_context() -> Context | None:
+    """Inside a service: the request's id, deadline and job; None outside, and in a batch."""
+    running = current.get()
+    return None if running is None else running.context
+
+
+def current_request() -> Request | None:
+    """Inside a service: headers, path and query of the request (its body has been read)."""
+    from starlette.requests import Request
+
+    running = current.get()
+    if running is None:
+        return None
+    request = Request(running.scope)
+    request._body = running.body
+    return request

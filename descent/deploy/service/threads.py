@@ -1,0 +1,256 @@
+"""Worker threads for `def` functions: a cheap way there and back, and a way to stop one.
+
+    event loop: append to a deque, wake a thread if none is awake     (one lock, ~1 µs)
+    thread:     run, append to a deque, wake the loop if nobody has   (one write for many results)
+
+A function that runs for less than `_CHEAP_S` gets one thread, which then takes one call after
+another without sleeping; longer ones get a thread each, up to `limit`. Stopping is
+`PyThreadState_SetAsyncExc`: `Stopped` is raised at the thread's next Python instruction, so code
+that sits in a C call ends when that call returns, and until then the call is not `ended`.
+Left out: a thread is never killed; what must be killed belongs in a process ("command" backend).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import ctypes
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Call", "Stopped", "Workers", "until_ended"]
+
+_CHEAP_S = 200e-6
+_PATIENCE_S = 0.002  # how long a call may wait for a busy thread before another is begun
+_AGAIN_S = 1.0  # a stopped call that goes on is told again
+
+
+class Stopped(BaseException):
+    """Raised inside a service's own code when its answer is no longer wanted: time is up, or the
+    client went away. Not an `Exception`, so that `except Exception` lets it pass."""
+
+
+class Call:
+    """A function with its arguments, on its way through a thread. Await `future` for its result;
+    `ended` is set once no thread works on it any more."""
+
+    __slots__ = (
+        "arguments", "context", "ended", "failed", "function", "future", "outcome", "since",
+        "stopped",
+    )  # fmt: skip
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self.function = function
+        self.arguments = arguments
+        self.context = contextvars.copy_context()
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.outcome: Any = None
+        self.failed = False
+        self.stopped = False
+        self.ended = False
+        self.since = time.perf_counter()
+
+
+async def until_ended(work: Any) -> None:
+    """Return once `work.ended` (a call, a batch); being cancelled meanwhile does not shorten it."""
+    cancelled: asyncio.CancelledError | None = None
+    pause_s = 0.0005
+    while not work.ended:
+        try:
+            await asyncio.sleep(pause_s)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        pause_s = min(pause_s * 1.5, 0.02)
+    if cancelled is not None:
+        raise cancelled
+
+
+class Workers:
+    """At most `limit` threads, begun when there is work for them. Used from one event loop."""
+
+    def __init__(self, limit: int, *, name: str = "descent") -> None:
+        self.limit = limit
+        self.name = name
+        self._lock = threading.Lock()  # guards all below; held for a few instructions at a time
+        self._waiting: deque[Call] = deque()
+        self._asleep: list[threading.Lock] = []
+        self._running: dict[Call, int] = {}  # → the thread's id
+        self._threads = 0
+        self._closing = False
+        self._typical_s = 0.0
+        self._ended: deque[Call] = deque()  # on their way back to the event loop
+        self._loop_woken = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._patience: asyncio.TimerHandle | None = None
+
+    # In the event loop's thread.
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Call:
+        """Begin `function(*arguments)` in a thread, in the caller's context variables."""
+        if self._closing:
+            raise RuntimeError(f"the threads of {self.name} have been closed")
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        call = Call(function, arguments)
+        with self._lock:
+            self._waiting.append(call)
+            awake = self._threads - len(self._asleep)
+            sufficient = awake and self._typical_s < _CHEAP_S
+            sleeper = self._asleep.pop() if self._asleep and not sufficient else None
+        if sleeper is not None:
+            sleeper.release()
+        elif not sufficient and self._threads < self.limit:
+            self._begin_thread()
+        elif self._patience is None and self._threads:
+            self._patience = self._loop.call_later(_PATIENCE_S, self._lost_patience)
+        return call
+
+    async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """The function's result or exception. Cancelled: stops it, and ends when it has ended."""
+        call = self.submit(function, *arguments)
+        try:
+            return await call.future
+        except asyncio.CancelledError:
+            self.stop(call)
+            await until_ended(call)
+            raise
+
+    def stop(self, call: Call) -> None:
+        """Raise `Stopped` in the call, again each second; drop it if it has not begun."""
+        with self._lock:
+            if call.ended:
+                return
+            if (thread := self._running.get(call)) is not None:
+                call.stopped = True
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(thread), ctypes.py_object(Stopped)
+                )
+            else:
+                try:
+                    self._waiting.remove(call)
+                except ValueError:
+                    return  # a result is on its way
+                call.ended = True
+        if not call.ended and self._loop is not None and not self._loop.is_closed():
+            self._loop.call_later(_AGAIN_S, self.stop, call)
+
+    async def close(self, grace_s: float) -> int:
+        """End the threads; how many still ran at the end of the grace (their calls count as ended:
+        nobody waits for them, and they end with the process)."""
+        self._closing = True
+        if self._patience is not None:
+            self._patience.cancel()
+        with self._lock:
+            running = list(self._running)
+            sleepers, self._asleep = self._asleep, []
+        for sleeper in sleepers:
+            sleeper.release()
+        for call in running:
+            self.stop(call)
+        until = time.monotonic() + grace_s
+        while self._threads and time.monotonic() < until:
+            await asyncio.sleep(0.002)
+        for call in (*running, *self._waiting):
+            call.ended = True
+            call.future.cancel()
+        return self._threads
+
+    def _begin_thread(self) -> None:
+        with self._lock:
+            self._threads += 1
+            number = self._threads
+        name = f"{self.name}-{number}"
+        # Daemon: a call that cannot be stopped must not keep the process from ending.
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def _lost_patience(self) -> None:
+        """Calls have waited for a busy thread: wake or begin as many as wait too long."""
+        self._patience = None
+        late = time.perf_counter() - _PATIENCE_S * 0.5
+        with self._lock:
+            wanted = sum(call.since < late for call in self._waiting)
+            sleepers = [self._asleep.pop() for _ in range(min(wanted, len(self._asleep)))]
+            more = min(wanted - len(sleepers), self.limit - self._threads)
+            left = bool(self._waiting)
+        for sleeper in sleepers:
+            sleeper.release()
+        for _ in range(more):
+            self._begin_thread()
+        if left and self._loop is not None and self._threads - len(self._asleep) < self.limit:
+            self._patience = self._loop.call_later(_PATIENCE_S, self._lost_patience)
+
+    def _deliver(self) -> None:
+        self._loop_woken = False  # before looking: what is appended from here on wakes us again
+        while self._ended:
+            call = self._ended.popleft()
+            if call.future.done():  # cancelled meanwhile
+                continue
+            if call.failed:
+                call.future.set_exception(call.outcome)
+            else:
+                call.future.set_result(call.outcome)
+            call.outcome = None
+
+    # In the threads.
+
+    def _work(self) -> None:
+        mine, me = threading.Lock(), threading.get_ident()
+        mine.acquire()
+        while True:
+            with self._lock:
+                if self._waiting:
+                    call = self._waiting.popleft()
+                    self._running[call] = me
+                elif self._closing:
+                    self._threads -= 1
+                    return
+                else:
+                    self._asleep.append(mine)
+                    call = None
+            if call is None:
+                mine.acquire()
+                continue
+            started = time.perf_counter()
+            outcome, failed = self._outcome_of(call)
+            self._typical_s += 0.1 * (time.perf_counter() - started - self._typical_s)
+            self._hand_back(call, outcome, failed)
+            del call, outcome  # a sleeping thread must not keep a request's memory
+
+    def _outcome_of(self, call: Call) -> tuple[Any, bool]:
+        """Run it. On return no `Stopped` is pending or can be raised in this thread."""
+        outcome, failed = None, True
+        try:
+            try:
+                outcome, failed = call.context.run(call.function, *call.arguments), False
+            except BaseException as error:
+                outcome = error
+        except Stopped as error:  # came just behind the call
+            outcome = error
+        while True:
+            try:
+                with self._lock:
+                    self._running.pop(call, None)  # from here on `stop` leaves this thread alone
+                    if call.stopped:  # take back what has not fired
+                        thread = ctypes.c_ulong(threading.get_ident())
+                        ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, None)
+                return outcome, failed
+            except Stopped as error:
+                outcome, failed = error, True
+
+    def _hand_back(self, call: Call, outcome: Any, failed: bool) -> None:
+        if failed and (not isinstance(outcome, Exception) or isinstance(outcome, StopIteration)):
+            # SystemExit and its like would end the event loop, and with it every other service.
+            error = RuntimeError(f"{type(outcome).__name__} was raised: {outcome}")
+            outcome = error.with_traceback(outcome.__traceback__)
+        call.outcome, call.failed, call.ended = outcome, failed, True
+        self._ended.append(call)
+        if not self._loop_woken:
+            self._loop_woken = True
+            try:
+                assert self._loop is not None
+                self._loop.call_soon_threadsafe(self._deliver)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                pass
