@@ -1,18 +1,122 @@
-"""A database: one writer thread that commits many changes together, and readers."""
+"""A database: one writer thread that commits many changes together, and readers beside it.
+
+SQLite lets readers go on while it writes (WAL); PostgreSQL anyway. Nothing blocks the event loop.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from descent.deploy.jobs.store.ending import finish
+from descent.deploy.jobs.store.errors import StoreError, StoreUnavailable
+from descent.deploy.jobs.store.transactions import Session, Tx
+from descent.deploy.jobs.store.writing import Change, Engine, Writer
+
 __all__ = ["Database"]
+
+T = TypeVar("T")
+READERS = 2
+PATIENCE_S = 30.0
 
 
 class Database:
-    """`Database.open("sqlite:////abs/path.db")` or `"postgresql://user@host/name"`."""
+    """`Database.open("sqlite:////abs/path.db")` or `"postgresql://user@host/name"`.
+
+    A plain path is a SQLite file. `?max_bytes=` limits a SQLite file; `?descent_schema=` names the
+    PostgreSQL schema (default "descent"). `patience_s`: how long a lost or busy database is tried
+    again before `StoreUnavailable`.
+    """
+
+    def __init__(self, engine: Engine, *, patience_s: float = PATIENCE_S) -> None:
+        self.engine, self.patience_s = engine, patience_s
+        self.on_wake: list[Callable[[Iterable[str]], None]] = []
+        engine.prepare()
+        self._writer = Writer(engine, finish, self._wake, patience_s=patience_s)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store reader")
+        self._own = threading.local()
+        self._sessions: list[Session] = []
+        self._listener = getattr(engine, "listen", lambda wake: None)(self._wake)
 
     @classmethod
-    def open(cls, url: str) -> Database:
+    def open(cls, url: str, *, patience_s: float = PATIENCE_S) -> Database:
         """Connect, create or migrate the tables. Raises `StoreError` with what would be right."""
-        raise NotImplementedError
+        if url.startswith(("postgresql://", "postgres://")):
+            from descent.deploy.jobs.store.database_postgres import Postgres
+
+            return cls(Postgres.of(url), patience_s=patience_s)
+        if "://" in url and not url.startswith("sqlite://"):
+            scheme = url.partition("://")[0]
+            raise StoreError(f"no store for {scheme}://; use sqlite:///path or postgresql://…")
+        from descent.deploy.jobs.store.database_sqlite import Sqlite
+
+        return cls(Sqlite.of(url), patience_s=patience_s)
+
+    async def write(self, function: Callable[[Tx], T], *, durable: bool = True) -> T:
+        """Make a change; when this returns it is committed (and, if `durable`, on the disk).
+
+        `function` runs in the writer thread, perhaps more than once. Raises what it raises,
+        `StoreFull`, `StoreUnavailable`. Cancelling the call drops a change not yet begun.
+        """
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._writer.put(Change(function, future, loop, durable))
+        return await future
+
+    async def read(self, function: Callable[[Tx], T]) -> T:
+        """Look something up, in one snapshot."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self._read, function)
 
     async def close(self) -> None:
         """Finish what was begun and disconnect."""
-        raise NotImplementedError
+        await asyncio.to_thread(self._close)
+
+    def _read(self, function: Callable[[Tx], T]) -> T:
+        until = time.monotonic() + self.patience_s
+        pause = 0.02
+        while True:
+            try:
+                return self._snapshot(function)
+            except Exception as error:
+                if self.engine.meaning(error) not in ("lost", "busy"):
+                    raise
+                if time.monotonic() + pause > until:
+                    raise StoreUnavailable(
+                        f"{self.engine.name} did not answer ({error})"
+                    ) from error
+            time.sleep(pause)
+            pause = min(2 * pause, 1.0)
+
+    def _snapshot(self, function: Callable[[Tx], T]) -> T:
+        session = getattr(self._own, "session", None)
+        if session is None:
+            session = self._own.session = self.engine.connect(reader=True)
+            self._sessions.append(session)
+        session.begin()
+        try:
+            return function(Tx(session))
+        except Exception:
+            self._own.session = None  # a new connection: the cheapest way to be sure of its state
+            self._sessions.remove(session)
+            session.close()
+            raise
+        finally:
+            if self._own.session is session:
+                session.rollback()
+
+    def _wake(self, names: Iterable[str]) -> None:
+        for told in self.on_wake:
+            told(names)
+
+    def _close(self) -> None:
+        self._writer.close()
+        self._readers.shutdown()
+        if self._listener is not None:
+            self._listener.close()
+        while self._sessions:
+            self._sessions.pop().close()
