@@ -35,7 +35,8 @@ class BatchedMethod(Method):
         on_batch: Callable[[int], None] | None = None,
     ) -> None:
         decode, encode = getattr(instance, "decode", None), getattr(instance, "encode", None)
-        super().__init__(instance.predict, signature, workers, decode=decode, encode=encode)
+        predict = getattr(instance, "predict", instance)
+        super().__init__(predict, signature, workers, decode=decode, encode=encode)
         self._batch = getattr(instance, "batch", None)
         self._unbatch = getattr(instance, "unbatch", None)
         self._refuse_unsuitable(instance)

@@ -96,12 +96,18 @@ class Batcher:
         try:
             outcome = await item.future
         except asyncio.CancelledError:
-            if item.batch is not None and not item.ended:
+            if item.batch is None:
+                self._give_up(item)
+            elif not item.ended:
                 item.batch.drop()
             raise
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    def _give_up(self, item: _Item) -> None:
+        if item in self._waiting:
+            self._waiting.remove(item)
 
     def predicted_s(self, now: float) -> float:
         """How long a request that comes now would take, by the measured costs."""
@@ -161,9 +167,10 @@ class Batcher:
         items = []
         while self._waiting and len(items) < self._size:
             item = self._waiting.popleft()
-            if not item.future.cancelled():
-                item.ended = False
-                items.append(item)
+            if item.future.cancelled():  # just now
+                continue
+            item.ended = False
+            items.append(item)
         if not items:
             return
         self._running = batch = _Batch(items)

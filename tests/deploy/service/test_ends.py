@@ -1,0 +1,158 @@
+"""Requests that end early: their deadline is over, or their client has gone. The work ends too."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from descent.deploy.service import Stopped
+from tests.deploy.service.asking_apps import error_of, post, served, told
+from tests.deploy.service.test_streams import Wire, eventually
+
+
+def run(scenario):
+    return asyncio.run(scenario)
+
+
+def test_python_code_in_a_thread_is_stopped():
+    ended = []
+
+    def spins(x):
+        try:
+            while True:
+                pass
+        except Stopped:
+            ended.append(True)
+            raise
+
+    async def scenario():
+        async with served(spins, max_concurrency=1) as app:
+            answer = await post(app, 1, timeout_s=0.03)
+            assert (answer.status, error_of(answer)["code"]) == (504, "timed_out")
+            assert ended == [True]
+
+    run(scenario())
+
+
+def test_a_coroutine_is_cancelled():
+    ended = []
+
+    async def sleeps(x):
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            ended.append(True)
+
+    async def scenario():
+        async with served(sleeps) as app:
+            answer = await post(app, 1, timeout_s=0.03)
+            assert (answer.status, ended) == (504, [True])
+            assert asyncio.current_task().cancelling() == 0
+
+    run(scenario())
+
+
+def test_the_answer_comes_in_time_and_the_place_stays_taken():
+    """BentoML#5642: code that cannot be stopped goes on; until it ends, the request isn't over."""
+    gate = threading.Event()
+
+    def in_c_code(x):
+        gate.wait(20)
+
+    async def scenario():
+        async with served(in_c_code) as app:
+            wire = Wire(b"1")
+            loop = asyncio.get_running_loop()
+            task = asyncio.create_task(wire.ask(app, loop.time() + 0.03))
+            await eventually(lambda: wire.messages)
+            assert wire.messages[0]["status"] == 504
+            await asyncio.sleep(0.02)
+            assert not task.done()
+            assert app.in_flight == 1
+            gate.set()
+            await task
+            assert app.in_flight == 0
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("kind", ["def", "async"])
+def test_a_client_that_leaves_ends_the_work(kind):
+    ended = threading.Event()
+
+    def spins(x):
+        try:
+            while True:
+                pass
+        finally:
+            ended.set()
+
+    async def sleeps(x):
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            ended.set()
+
+    async def scenario():
+        async with served(spins if kind == "def" else sleeps) as app:
+            wire = Wire(b"1")
+            task = asyncio.create_task(wire.ask(app))
+            await asyncio.sleep(0.01)
+            wire.gone.set()
+            await asyncio.wait_for(task, 20)
+            assert ended.is_set()
+
+    run(scenario())
+
+
+def test_cancelling_from_outside_stops_the_work_and_stays_a_cancelling():
+    ended = threading.Event()
+
+    def spins(x):
+        try:
+            while True:
+                pass
+        finally:
+            ended.set()
+
+    async def scenario():
+        async with served(spins) as app:
+            task = asyncio.create_task(post(app, 1))
+            await asyncio.sleep(0.02)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert ended.is_set()
+
+    run(scenario())
+
+
+def test_a_request_within_its_deadline_is_answered():
+    async def scenario():
+        async with served(lambda x: x) as app:
+            for i in range(50):
+                assert await told(app, i, timeout_s=20) == i
+            assert asyncio.current_task().cancelling() == 0
+
+    run(scenario())
+
+
+def test_deadlines_at_random_moments_leave_nothing_behind():
+    def short(x):
+        for _ in range(2000):
+            pass
+        return x
+
+    async def scenario():
+        async with served(short) as app:
+            statuses = set()
+            for i in range(300):
+                answer = await post(app, i, timeout_s=(i % 30) * 2e-5)
+                statuses.add(answer.status)
+            assert statuses <= {200, 504}
+            assert 504 in statuses
+            assert await told(app, 1, timeout_s=20) == 1
+
+    run(scenario())

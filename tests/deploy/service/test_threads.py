@@ -1,0 +1,230 @@
+"""Calls in threads: given back, kept apart, stopped, and never more than the limit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+
+import pytest
+
+from descent.deploy.service.threads import Stopped, Workers, until_ended
+
+
+def run(scenario):
+    return asyncio.run(scenario)
+
+
+async def eventually(condition):
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "did not happen"
+        await asyncio.sleep(0.001)
+
+
+def busy(flag: list) -> None:
+    """Python code that never ends by itself."""
+    flag.append("begun")
+    try:
+        while True:
+            pass
+    finally:
+        flag.append("ended")
+
+
+def test_results_and_exceptions_come_back():
+    async def scenario():
+        workers = Workers(4)
+        assert await workers.run(lambda a, b: a + b, 1, 2) == 3
+        with pytest.raises(ZeroDivisionError):
+            await workers.run(lambda: 1 // 0)
+        many = await asyncio.gather(*(workers.run(lambda i=i: i * i) for i in range(500)))
+        assert many == [i * i for i in range(500)]
+        assert await workers.close(5) == 0
+
+    run(scenario())
+
+
+def test_no_more_than_the_limit_run_at_once_and_all_of_it_is_used():
+    async def scenario():
+        workers, lock, counts = Workers(3), threading.Lock(), [0, 0]
+
+        def work():
+            with lock:
+                counts[0] += 1
+                counts[1] = max(counts)
+            time.sleep(0.005)
+            with lock:
+                counts[0] -= 1
+
+        await asyncio.gather(*(workers.run(work) for _ in range(30)))
+        assert counts == [0, 3]
+        assert await workers.close(5) == 0
+
+    run(scenario())
+
+
+def test_a_call_behind_a_cheap_one_that_got_stuck_is_not_held_up():
+    async def scenario():
+        workers = Workers(2)
+        for _ in range(50):
+            await workers.run(int)
+        gate = threading.Event()
+        stuck = workers.submit(gate.wait)
+        assert await asyncio.wait_for(workers.run(lambda: "through"), 20) == "through"
+        gate.set()
+        assert await stuck.future is True
+        assert await workers.close(5) == 0
+
+    run(scenario())
+
+
+def test_context_variables_follow_into_the_thread():
+    colour = contextvars.ContextVar("colour")
+
+    async def scenario():
+        workers = Workers(1)
+        colour.set("red")
+        assert await workers.run(colour.get) == "red"
+        assert await workers.close(5) == 0
+
+    run(scenario())
+
+
+def test_cancelling_stops_the_code_before_it_returns():
+    async def scenario():
+        workers, flag = Workers(1), []
+        task = asyncio.create_task(workers.run(busy, flag))
+        await eventually(lambda: flag)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert flag == ["begun", "ended"]
+        assert await workers.run(lambda: "the thread lives on") == "the thread lives on"
+        assert await workers.close(5) == 0
+
+    run(scenario())
+
+
+def test_a_call_that_has_not_begun_is_dropped():
+    async def scenario():
+        workers, gate, ran = Workers(1), threading.Event(), []
+        first = workers.submit(gate.wait)
+        second = asyncio.create_task(workers.run(ran.append, 1))
+        await asyncio.sleep(0.01)
+        second.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        gate.set()
+        await first.future
+        assert ran == []
+        assert await workers.close(5) == 0
+
+    run(scenario())
+
+
+def test_a_call_that_swallows_it_is_told_again():
+    async def scenario():
+        workers, seen = Workers(1), []
+
+        def stubborn():
+            for _ in range(2):
+                try:
+                    while True:
+                        pass
+                except Stopped:
+                    seen.append(time.monotonic())
+            return "at last"
+
+        call = workers.submit(stubborn)
+        await asyncio.sleep(0.01)
+        workers.stop(call)
+        assert await call.future == "at last"
+        assert len(seen) == 2
+        assert await workers.close(5) == 0
+
+    run(scenario())
+
+
+def test_stops_that_come_too_late_hit_nobody_else():
+    """Stop calls at random moments: no later call may see a `Stopped` that was not its own."""
+
+    async def scenario():
+        workers = Workers(2)
+        loop_s = 0.0004
+
+        def short(i):
+            end = time.perf_counter() + loop_s * (i % 5)
+            while time.perf_counter() < end:
+                pass
+            return i
+
+        for i in range(400):
+            call = workers.submit(short, i)
+            await asyncio.sleep(loop_s * (i % 7) / 4)
+            workers.stop(call)
+            innocent = await workers.run(short, 1)
+            assert innocent == 1
+            await until_ended(call)
+            if call.future.done() and not call.future.cancelled():
+                error = call.future.exception()
+                assert error is None or "Stopped" in str(error)
+            else:
+                call.future.cancel()
+        assert await workers.close(5) == 0
+
+    run(scenario())
+
+
+def test_waiting_for_the_end_is_not_cut_short():
+    async def scenario():
+        workers, gate = Workers(1), threading.Event()
+        call = workers.submit(gate.wait)
+        waiting = asyncio.create_task(until_ended(call))
+        await asyncio.sleep(0.005)
+        waiting.cancel()
+        await asyncio.sleep(0.02)
+        assert not waiting.done()
+        gate.set()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert call.ended
+        assert await workers.close(5) == 0
+
+    run(scenario())
+
+
+def test_a_thread_that_cannot_be_stopped_is_left_behind_and_said_so():
+    async def scenario():
+        workers, gate = Workers(1), threading.Event()
+        call = workers.submit(gate.wait)  # sits in C code
+        await asyncio.sleep(0.01)
+        assert await workers.close(0.01) == 1
+        assert call.ended
+        with pytest.raises(RuntimeError, match="closed"):
+            workers.submit(int)
+        gate.set()
+        await eventually(lambda: workers._threads == 0)
+
+    run(scenario())
+
+
+def test_results_do_not_keep_memory():
+    import gc
+    import weakref
+
+    class Thing:
+        pass
+
+    async def scenario():
+        workers = Workers(1)
+        thing = await workers.run(Thing)
+        gone = weakref.ref(thing)
+        del thing
+        await workers.run(int)
+        gc.collect()
+        assert gone() is None
+        assert await workers.close(5) == 0
+
+    run(scenario())
