@@ -14,12 +14,15 @@ from rich.console import Console
 
 from descent import __version__
 from descent.cli import (
+    ask_command,
     bench_command,
     convert_command,
+    deploy_command,
     explain_command,
     finetune_command,
     generate_command,
     models_command,
+    node_command,
     pretrain_command,
     profile_command,
     pull_command,
@@ -55,6 +58,9 @@ profile_command.register(app)
 convert_command.register(app)
 pull_command.register(app)
 models_command.register(app)
+deploy_command.register(app)
+ask_command.register(app)
+node_command.register(app)
 
 
 @app.command()
@@ -67,6 +73,7 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     """What a user's input can cause: reported as one sentence."""
     from descent.costs.errors import CostError
     from descent.data.errors import DataError
+    from descent.deploy.errors import DeployError
     from descent.goals.folder import RunError
     from descent.serve.server import AddressInUse
     from descent.train.checkpoint import CheckpointError
@@ -76,6 +83,7 @@ def expected_errors() -> tuple[type[BaseException], ...]:
     return (
         CostError,
         DataError,
+        DeployError,
         RunError,
         CheckpointError,
         NonFiniteError,

@@ -80,8 +80,12 @@ class Pool(Protocol):
     type, "stream": bool, "examples": [values], "paths": {OpenAPI paths, where the app has its own}}
     """
 
-    app: ASGIApp
     signature: dict[str, Any] | None
+
+    @property
+    def app(self) -> ASGIApp:
+        """What answers requests."""
+        ...
 
     def replicas(self) -> list[Replica]:
         """The copies there are, by state; cheap."""

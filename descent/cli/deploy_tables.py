@@ -1,0 +1,154 @@
+"""Tables of APIs, versions and jobs for the terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["ago", "apis_table", "description", "jobs_table", "table", "versions_table"]
+
+_COLOURS = {
+    "live": "green", "failed": "red", "loading": "yellow", "updating": "yellow",
+    "retired": "dim", "interrupted": "yellow",
+    "completed": "green", "succeeded": "green", "running": "cyan", "in_progress": "cyan",
+    "Ready": "green", "Failed": "red", "Killed": "red", "KilledOOM": "red",
+}  # fmt: skip
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """A plain table; None is shown as nothing."""
+    out = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        out.add_column(column, no_wrap=column != columns[-1], overflow="fold")
+    for row in rows:
+        out.add_row(*("" if cell is None else _cell(cell) for cell in row))
+    return out
+
+
+def _cell(value: Any) -> Text:
+    text = str(value)
+    return Text(text, style=_COLOURS.get(text, ""))
+
+
+def apis_table(apis: Sequence[dict[str, Any]]) -> Table:
+    """`descent get`."""
+    columns = (
+        "api", "kind", "state", "version", "replicas", "inside",
+        "mean", "2xx", "4xx", "5xx", "endpoint",
+    )  # fmt: skip
+    rows = []
+    for api in apis:
+        replicas = api["replicas"]
+        version = api["version"]
+        if version is not None and api["newest"] != version:
+            version = f"{version} (of {api['newest']})"
+        rows.append(
+            (
+                api["name"], api["kind"], api["state"], version,
+                f"{replicas['ready']}/{replicas['requested']}" if replicas["requested"] else None,
+                api["in_flight"] + api["queued"], milliseconds(api["mean_s"]),
+                api["requests"]["2xx"], api["requests"]["4xx"], api["requests"]["5xx"],
+                api["endpoint"],
+            )
+        )  # fmt: skip
+    return table(columns, rows)
+
+
+def versions_table(versions: Sequence[dict[str, Any]]) -> Table:
+    """`descent versions`."""
+    rows = []
+    for version in versions:
+        said = version["changes"] or ([] if version["number"] > 1 else ["first version"])
+        if version["reason"]:
+            said = [version["reason"], *said]
+        rows.append(
+            (
+                version["number"], version["state"], ago(version["made"]), version["by"],
+                "\n".join(said) or "nothing changed",
+            )
+        )  # fmt: skip
+    return table(("version", "state", "deployed", "by", "what"), rows)
+
+
+def jobs_table(jobs: Sequence[dict[str, Any]]) -> Table:
+    """`descent jobs`."""
+    columns = ("job", "status", "reason", "done", "started", "took")
+    rows = []
+    for job in jobs:
+        total = job.get("total")
+        done = f"{job.get('done', 0)}/{total}" if total else None
+        rows.append(
+            (
+                job["id"], job["status"], job.get("reason"), done, ago(job.get("created")),
+                seconds(job.get("took_s")),
+            )
+        )  # fmt: skip
+    return table(columns, rows)
+
+
+def description(api: dict[str, Any]) -> list[Any]:
+    """`descent describe`: what is printed, part by part."""
+    state = Text(api["state"], style=_COLOURS.get(api["state"], ""))
+    head = [
+        ("state", state if not api["reason"] else Text(f"{api['state']}: {api['reason']}", "red")),
+        ("kind", api["kind"]),
+        ("version", api["version"]),
+        ("address", api["url"]),
+        ("in flight", f"{api['in_flight']}, {api['queued']} waiting"),
+        ("requests", _requests(api)),
+    ]
+    facts = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in head:
+        facts.add_row(Text(name, "bold"), value if isinstance(value, Text) else Text(str(value)))
+    parts: list[Any] = [facts]
+    if api["replica_list"]:
+        rows = [
+            (r["id"], r["state"], r["reason"], r["restarts"], ago(r["started"]),
+             megabytes(r["memory_bytes"]))
+            for r in api["replica_list"]
+        ]  # fmt: skip
+        columns = ("replica", "state", "reason", "restarts", "started", "memory")
+        parts += ["", table(columns, rows)]
+    for decision in api.get("decisions", []):
+        parts.append(Text(f"scaled {decision['text']}"))
+    parts += ["", versions_table(api["versions"])]
+    if api.get("curl"):
+        parts += ["", Text(api["curl"])]
+    return parts
+
+
+def _requests(api: dict[str, Any]) -> str:
+    counts = ", ".join(f"{n} {kind}" for kind, n in api["requests"].items() if n) or "none yet"
+    mean, p99 = milliseconds(api["mean_s"]), milliseconds(api["p99_s"])
+    return counts if mean is None else f"{counts}; mean {mean}, p99 {p99}"
+
+
+def ago(moment: float | None) -> str | None:
+    """How long ago a unix time was: "5s", "3m", "2h", "4d"."""
+    if not moment:
+        return None
+    return f"{seconds(max(0.0, time.time() - moment))} ago"
+
+
+def seconds(value: float | None) -> str | None:
+    """A duration in its natural unit."""
+    if value is None:
+        return None
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if value >= size:
+            return f"{int(value // size)}{unit}"
+    return f"{value:.0f}s" if value >= 10 else f"{value:.1f}s"
+
+
+def milliseconds(value: float | None) -> str | None:
+    """A latency."""
+    return None if value is None else f"{value * 1e3:.3g} ms"
+
+
+def megabytes(value: int | None) -> str | None:
+    """A size in memory."""
+    return None if value is None else f"{value / 1e6:.0f} MB"

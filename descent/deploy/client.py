@@ -1,0 +1,390 @@
+"""The Python client: what the command line does, as methods.
+
+    from descent.deploy import client
+    node = client()                         # this machine's node; client("gpu") an environment's
+    node.deploy("sorter.py:Sorter")         # or a run folder, a YAML file, a spec, a class
+    node.predict("sorter", [3, 1, 2])       # → [1, 2, 3]
+
+Names are Cortex' (deploy, deploy_from_file, get_api, list_apis, get_job, refresh, delete, stop_job)
+and those it lacked (predict, stream, submit, wait). 429 and 503 are tried again after what
+Retry-After says; other failures are `RequestError`s. Reference: the control API in
+docs/deploy/control.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from descent.deploy.control.environments import Environments
+from descent.deploy.control.folders import Home
+from descent.deploy.errors import DeployError
+
+__all__ = ["Client", "RequestError", "client"]
+
+_PATIENCE_S = 60.0
+
+
+class RequestError(DeployError):
+    """What a node or a service answered instead of a result; `body` is the answer."""
+
+    def __init__(self, message: str, status: int, code: str | None, body: Any) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.body = body
+
+
+def client(
+    env: str | None = None,
+    token: str | None = None,
+    *,
+    url: str | None = None,
+    home: str | Path | None = None,
+) -> Client:
+    """A client of this machine's node, of an environment by name, or of an address.
+
+    Raises `DeployError` where no node runs.
+    """
+    if env is not None and "://" in env:
+        env, url = None, env
+    if url is not None:
+        return Client(url, token or Home(home).token)
+    place = Home(home)
+    found = Environments(place).find(env)
+    if found is not None:
+        return Client(found.url, token or found.token)
+    running = place.running()
+    if running is None:
+        raise DeployError("no node runs here; `descent deploy` or `descent node` starts one")
+    return Client(running.url, token or place.token, local=True)
+
+
+class Client:
+    """Talks to one node. `local`: it is on this machine, so folders need not be uploaded.
+
+    `token` opens the control API and is sent to nothing else; `key` is sent to services (they may
+    ask for one; $DESCENT_API_KEY). `patience_s`: how long a refused request (429, 503, connection
+    refused) is tried again.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        local: bool = False,
+        patience_s: float = _PATIENCE_S,
+        timeout_s: float | None = None,
+        key: str | None = None,
+        transport: Any = None,
+    ) -> None:
+        try:
+            import httpx
+        except ModuleNotFoundError as error:
+            raise ImportError("the client needs httpx: pip install 'descent-ml[serve]'") from error
+        self.url = url.rstrip("/")
+        self.local = local
+        self.patience_s = patience_s
+        self._token = token
+        self._key = key or os.environ.get("DESCENT_API_KEY")
+        self._http = httpx.Client(base_url=self.url, timeout=timeout_s, transport=transport)
+        self._unreachable: tuple[type[Exception], ...] = (httpx.ConnectError,)
+        self._broken: tuple[type[Exception], ...] = (httpx.TransportError,)
+
+    def __repr__(self) -> str:
+        return f"Client({self.url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connections."""
+        self._http.close()
+
+    # deploying
+
+    def deploy(
+        self,
+        spec: Any,
+        *,
+        force: bool = False,
+        wait: bool = True,
+        by: str | None = None,
+        folder: str | Path | None = None,
+        **overrides: Any,
+    ) -> list[dict[str, Any]]:
+        """Deploy a spec (dict or list), a YAML file, a run folder, "file.py:Class" or a class.
+
+        Returns one result per API: api, version, state, endpoint, url, error. Raises `DeployError`
+        if the specs are wrong (nothing is applied then) or a version could not be loaded (the last
+        good one goes on). `wait` is there for Cortex' sake: deploying always waits.
+        """
+        del wait
+        from descent.deploy.control.sending import order
+
+        sent = order(spec, folder=folder, overrides=overrides, local=self.local)
+        query = {"force": "true"} if force else {}
+        if by:
+            query["by"] = by
+        answer = self._control("POST", "/deploy", params=query, **sent)
+        failed = [each for each in answer["results"] if each.get("error")]
+        if failed:
+            raise RequestError("; ".join(e["error"] for e in failed), 422, "load_failed", answer)
+        return answer["results"]
+
+    def deploy_from_file(
+        self, path: str | Path, force: bool = False, wait: bool = True
+    ) -> list[dict[str, Any]]:
+        """Deploy every spec of a YAML file."""
+        return self.deploy(str(path), force=force, wait=wait)
+
+    def list_apis(self) -> list[dict[str, Any]]:
+        """Every API with its state and figures."""
+        return self._control("GET", "/apis")["apis"]
+
+    def get_api(self, name: str) -> dict[str, Any]:
+        """One API: its spec, replicas, versions, figures."""
+        return self._control("GET", f"/apis/{name}")
+
+    describe = get_api
+
+    def versions(self, name: str) -> list[dict[str, Any]]:
+        """Every version, the latest first: number, state, reason, by, when, spec, changes."""
+        return self._control("GET", f"/apis/{name}/versions")["versions"]
+
+    def refresh(self, name: str, force: bool = False) -> dict[str, Any]:
+        """Load the active version anew and switch to it."""
+        return self._control("POST", f"/apis/{name}/refresh", params={"force": force})
+
+    def rollback(self, name: str, version: int | None = None) -> dict[str, Any]:
+        """Go back to a version; None: to the good one before."""
+        return self._control("POST", f"/apis/{name}/rollback", json={"version": version})
+
+    def promote(self, splitter: str, api: str) -> dict[str, Any]:
+        """Give all of a splitter's traffic to one of its APIs."""
+        return self._control("POST", f"/apis/{splitter}/promote", json={"api": api})
+
+    def set_weights(self, splitter: str, weights: Mapping[str, int]) -> dict[str, Any]:
+        """Divide a splitter's traffic otherwise."""
+        return self._control("PUT", f"/apis/{splitter}/weights", json={"weights": dict(weights)})
+
+    def delete(self, name: str, keep_cache: bool = False, force: bool = False) -> dict[str, Any]:
+        """End an API; `keep_cache` keeps its versions and jobs."""
+        query = {"keep_jobs": keep_cache, "force": force}
+        return self._control("DELETE", f"/apis/{name}", params=query)
+
+    def logs(
+        self,
+        name: str,
+        *,
+        lines: int = 100,
+        follow: bool = False,
+        version: int | None = None,
+        job: str | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Log lines as objects; with `follow` they go on coming."""
+        query = {"lines": lines, "follow": follow, "version": version, "job": job}
+        params = {key: value for key, value in query.items() if value is not None}
+        with self._http.stream(
+            "GET", f"/-/apis/{name}/logs", params=params, headers=_bearer(self._token)
+        ) as answer:
+            if answer.status_code >= 400:
+                answer.read()
+                raise _failure(answer)
+            for line in answer.iter_lines():
+                if line:
+                    yield json.loads(line)
+
+    def errors(self, name: str) -> list[dict[str, Any]]:
+        """Failed requests of the last while, the latest first."""
+        return self._control("GET", f"/apis/{name}/errors")["errors"]
+
+    def info(self) -> dict[str, Any]:
+        """The node: version, settings, state."""
+        return self._control("GET", "/info")
+
+    # asking
+
+    def predict(
+        self,
+        name: str,
+        value: Any = None,
+        *,
+        path: str = "",
+        method: str = "POST",
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Ask a RealtimeAPI; bytes are sent as they are, anything else as JSON."""
+        answer = self._request(method, self._path(name, path), **_body(value, headers))
+        return _result(answer)
+
+    def stream(
+        self,
+        name: str,
+        value: Any = None,
+        *,
+        path: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[Any]:
+        """Ask and yield what comes: values of a text/event-stream, else pieces of bytes."""
+        sent = _body(value, {"accept": "text/event-stream, */*", **(headers or {})})
+        sent["headers"] = {**_bearer(self._key), **sent["headers"]}
+        with self._http.stream("POST", self._path(name, path), **sent) as answer:
+            if answer.status_code >= 400:
+                answer.read()
+                raise _failure(answer)
+            if answer.headers.get("content-type", "").startswith("text/event-stream"):
+                yield from _events(answer.iter_lines())
+            else:
+                yield from answer.iter_bytes()
+
+    def submit(
+        self,
+        name: str,
+        value: Any = None,
+        *,
+        idempotency_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        dry_run: bool = False,
+    ) -> Any:
+        """Give work to an AsyncAPI, BatchAPI or TaskAPI; the answer has its id ("id", "job_id")."""
+        extra = dict(headers or {})
+        if idempotency_key is not None:
+            extra["idempotency-key"] = idempotency_key
+        query = {"params": {"dryRun": "true"}} if dry_run else {}
+        return _result(self._request("POST", self._path(name, ""), **_body(value, extra), **query))
+
+    def get_job(self, name: str, job: str) -> dict[str, Any]:
+        """A job's state."""
+        return self._control("GET", f"/apis/{name}/jobs/{job}")
+
+    def jobs(self, name: str, **query: Any) -> list[dict[str, Any]]:
+        """An API's jobs, the latest first."""
+        return self._control("GET", f"/apis/{name}/jobs", params=query)["jobs"]
+
+    def stop_job(self, name: str, job: str, keep_cache: bool = False) -> dict[str, Any]:
+        """Stop a job; what is done stays done."""
+        del keep_cache
+        return self._control("DELETE", f"/apis/{name}/jobs/{job}")
+
+    def wait(
+        self, name: str, job: str, *, timeout_s: float | None = None, every_s: float = 0.25
+    ) -> dict[str, Any]:
+        """Until a job has ended; raises `DeployError` when `timeout_s` is over."""
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            state = self.get_job(name, job)
+            if state["ended"]:
+                return state
+            if until is not None and time.monotonic() > until:
+                raise DeployError(f"job {job} is still {state['status']} after {timeout_s:g} s")
+            time.sleep(every_s)
+
+    # the wire
+
+    def _path(self, name: str, path: str) -> str:
+        endpoint = name if name.startswith("/") else f"/{name}"
+        return endpoint + (f"/{path.lstrip('/')}" if path else "")
+
+    def _control(self, method: str, path: str, **sent: Any) -> Any:
+        return self._request(method, f"/-{path}", **sent).json()
+
+    def _request(self, method: str, path: str, **sent: Any) -> Any:
+        """Send; refused (429, 503) or unreachable: again, as long as patience lasts."""
+        until = time.monotonic() + self.patience_s
+        delay_s = 0.1
+        bearer = _bearer(self._token if path.startswith("/-/") else self._key)
+        sent["headers"] = {**bearer, **sent.get("headers", {})}
+        while True:
+            try:
+                answer = self._http.request(method, path, **sent)
+            except self._unreachable as error:
+                if time.monotonic() + delay_s > until:
+                    raise DeployError(f"no node answers at {self.url} ({error})") from error
+                time.sleep(delay_s)
+                delay_s = min(2.0, delay_s * 2)
+                continue
+            except self._broken as error:
+                raise DeployError(f"the connection to {self.url} broke ({error})") from error
+            if answer.status_code < 400:
+                return answer
+            if answer.status_code not in (429, 503):
+                raise _failure(answer)
+            delay_s = _retry_after_s(answer) or min(2.0, delay_s * 2)
+            if time.monotonic() + delay_s > until:
+                raise _failure(answer)
+            time.sleep(delay_s)
+
+
+def _bearer(token: str | None) -> dict[str, str]:
+    return {} if token is None else {"authorization": f"Bearer {token}"}
+
+
+def _body(value: Any, headers: Mapping[str, str] | None) -> dict[str, Any]:
+    kept = dict(headers or {})
+    if value is None:
+        return {"headers": kept}
+    if isinstance(value, bytes | bytearray | memoryview):
+        kept.setdefault("content-type", "application/octet-stream")
+        return {"content": bytes(value), "headers": kept}
+    kept.setdefault("content-type", "application/json")
+    return {"content": json.dumps(value).encode(), "headers": kept}
+
+
+def _result(answer: Any) -> Any:
+    kind = answer.headers.get("content-type", "").partition(";")[0]
+    if kind == "application/json" or kind.endswith("+json"):
+        return answer.json()
+    return answer.text if kind.startswith("text/") else answer.content
+
+
+def _failure(answer: Any) -> RequestError:
+    """An answer that is an error, as the exception for it."""
+    try:
+        body = answer.json()
+        said = body["error"]
+        message, code = said["message"], said.get("code")
+        if request_id := said.get("request_id"):
+            message += f" (request {request_id})"
+    except (ValueError, KeyError, TypeError):
+        body, code = answer.text, None
+        message = f"{answer.status_code}: {answer.text[:500] or answer.reason_phrase}"
+    return RequestError(message, answer.status_code, code, body)
+
+
+def _retry_after_s(answer: Any) -> float | None:
+    text = answer.headers.get("retry-after", "")
+    return float(text) if text.isdigit() else None
+
+
+def _events(lines: Iterator[str]) -> Iterator[Any]:
+    """Values of a text/event-stream; an `error` event is raised."""
+    for line in lines:
+        if not line.startswith("data:"):
+            continue
+        text = line[5:].strip()
+        if text == "[DONE]":
+            return
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        if isinstance(value, dict) and set(value) == {"error"}:
+            said = value["error"]
+            message = said.get("message", str(said)) if isinstance(said, dict) else str(said)
+            raise RequestError(message, 200, None, value)
+        yield value

@@ -1,0 +1,268 @@
+"""One API and the life of its versions; every change of it waits for the one before.
+
+    keep what was sent → record → load and warm beside the old → remember → switch → drain the old
+
+Whatever fails before "remember" leaves the old version as it was; a node that dies there comes back
+with the old one, one that dies after it with the new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from descent.deploy.control.fronts import Front
+from descent.deploy.control.records import Records, Version, previous_good
+from descent.deploy.control.sources import Kept, forget, keep
+from descent.deploy.control.starting import Live, Starter, held, refusing
+from descent.deploy.errors import DeployError
+from descent.deploy.pool import LoadError
+from descent.deploy.spec import Spec, changed, make_spec
+
+__all__ = ["Api", "LoadFailed"]
+
+KEPT_VERSIONS = 20  # the files of older ones are removed
+_RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+
+
+class LoadFailed(DeployError):
+    """A version that could not be loaded; the last good one, if any, goes on."""
+
+
+class Api:
+    """`live`: the version that answers. `loading`: the number of the one that is coming up."""
+
+    def __init__(
+        self,
+        folder: Path,
+        records: Records,
+        starter: Starter,
+        make_front: Callable[[Spec], Front],
+        *,
+        drain_s: float,
+        grace_s: float,
+    ) -> None:
+        self.name = records.name
+        self.kind = records.kind
+        self.folder = folder
+        self.records = records
+        self.starter = starter
+        self.make_front = make_front
+        self.drain_s = drain_s
+        self.grace_s = grace_s
+        self.front: Front | None = None
+        self.live: Live | None = None
+        self.loading: int | None = None
+        self.newest = 0
+        self.notes: tuple[str, ...] = ()  # on what was last sent
+        self.trouble = ""  # why there is no live version, or why the last change failed
+        self.lock = asyncio.Lock()
+        self.deleted = False
+        self._ending: set[asyncio.Task[None]] = set()
+        self._recovering: asyncio.Task[None] | None = None
+
+    @property
+    def endpoint(self) -> str | None:
+        """The path it answers at; None while there is nothing to answer."""
+        return self.live.spec.networking.endpoint if self.live else None
+
+    @property
+    def state(self) -> str:
+        """live, updating (a version comes up beside the live one), loading, failed."""
+        if self.loading is not None:
+            return "updating" if self.live else "loading"
+        return "live" if self.live else "failed"
+
+    async def deploy(
+        self, spec: Spec, by: str, base: Path | None, *, force: bool = False
+    ) -> tuple[Version, bool]:
+        """Make a new version live; False beside it: nothing had changed, nothing was done.
+
+        Raises `DeployError` (what was sent cannot be used) or `LoadFailed`.
+        """
+        async with self.lock:
+            self._must_exist()
+            incoming = self.folder / f".incoming-{time.time_ns()}"
+            try:
+                kept = await asyncio.to_thread(keep, spec.service, base, incoming)
+                if kept.service != spec.service:
+                    spec = changed(spec, service=kept.service)
+                same = None if force else await self._same(spec, kept)
+                if same is not None:
+                    return same, False
+                self.notes = kept.notes
+                version = await self._record(spec, kept, by, incoming)
+            finally:
+                await asyncio.to_thread(shutil.rmtree, incoming, True)
+            await self._bring(version)
+            await self._prune()
+            return await self.records.get(version.number), True
+
+    async def _same(self, spec: Spec, kept: Kept) -> Version | None:
+        if self.live is None:
+            return None
+        version = await self.records.get(self.live.version)
+        return version if (version.spec, version.folder) == (_written(spec), kept.hash) else None
+
+    async def _record(self, spec: Spec, kept: Kept, by: str, incoming: Path) -> Version:
+        target = self.folder / kept.hash
+        if not target.exists():
+            incoming.rename(target)
+        version = await self.records.add(_written(spec), by, kept.hash)
+        self.newest = version.number
+        return version
+
+    async def refresh(self) -> Version:
+        """Load the active version anew beside itself and switch."""
+        async with self.lock:
+            self._must_exist()
+            number = self.live.version if self.live else await self.records.active()
+            if number is None:
+                raise DeployError(f"'{self.name}' has no version that was ever live; deploy one")
+            await self._bring(await self.records.get(number))
+            return await self.records.get(number)
+
+    async def rollback(self, number: int | None) -> Version:
+        """Go back to a version; None: to the one that was live before."""
+        async with self.lock:
+            self._must_exist()
+            active = self.live.version if self.live else None
+            if number is None:
+                found = previous_good(await self.records.list(), active)
+                if found is None:
+                    raise DeployError(f"'{self.name}' has no earlier good version to go back to")
+                number = found.number
+            version = await self.records.get(number)
+            if number != active:
+                await self._bring(version)
+            return await self.records.get(number)
+
+    async def restore(self, number: int) -> None:
+        """Bring the active version back after a restart; requests wait meanwhile. A version that
+        cannot be loaded is tried again, and again, until something else is deployed."""
+        async with self.lock:
+            await self.records.settle(number)
+            self.newest = max(version.number for version in await self.records.list())
+            version = await self.records.get(number)
+            spec = make_spec(version.spec)
+            front = self._front(spec)
+            place = held(spec, number)
+            front.hold(place)
+            self.loading = number
+            try:
+                live = await self.starter.start(spec, number, self._files(version), place)
+            except Exception as error:
+                self.trouble = f"version {number} could not be loaded again: {error}"
+                place.app = refusing(f"'{self.name}' is not ready: {self.trouble}")
+                place.release()
+                self._recovering = asyncio.create_task(self._recover(number))
+                return
+            finally:
+                self.loading = None
+            self.live = live
+            await front.use(live)
+
+    async def _recover(self, number: int) -> None:
+        for attempt in range(10**9):
+            await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+            if self.live is not None or self.deleted:
+                return
+            async with self.lock:
+                if self.live is None and not self.deleted:
+                    with contextlib.suppress(LoadFailed):
+                        await self._bring(await self.records.get(number))
+
+    async def _bring(self, version: Version) -> None:
+        """Load a version beside the live one, switch, let the old one end."""
+        number, spec = version.number, make_spec(version.spec)
+        self.loading = number
+        try:
+            try:
+                live = await self.starter.start(spec, number, self._files(version))
+            except LoadError as error:
+                reason = str(error).replace(f"{self._files(version)}/", "")
+                await self._failed(version, reason)
+                raise LoadFailed(self._said(number, reason)) from error
+            try:
+                await self.records.activate(number, self.live.version if self.live else None)
+            except BaseException:
+                await live.retire(0, self.grace_s)
+                raise
+            front = self._front(spec)
+            old, self.live, self.trouble = self.live, live, ""
+            await front.use(live)
+        finally:
+            self.loading = None
+        if old is not None:
+            self._end(old)
+
+    async def _failed(self, version: Version, reason: str) -> None:
+        self.trouble = f"version {version.number} could not be loaded: {reason}"
+        if version.state != "live":
+            await self.records.failed(version.number, reason)
+
+    def _said(self, number: int, reason: str) -> str:
+        goes_on = f"; version {self.live.version} goes on" if self.live else ""
+        return f"version {number} of '{self.name}' could not be loaded{goes_on}: {reason}"
+
+    def _front(self, spec: Spec) -> Front:
+        if self.front is None:
+            self.front = self.make_front(spec)
+        return self.front
+
+    def _end(self, old: Live) -> None:
+        task = asyncio.create_task(old.retire(self.drain_s, self.grace_s))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def delete(self, *, keep_jobs: bool = False) -> None:
+        """Take the API away: no new requests, those inside finish, then everything is freed."""
+        async with self.lock:
+            self._must_exist()
+            self.deleted = True
+            if self._recovering is not None:
+                self._recovering.cancel()
+            if self.front is not None:
+                await self.front.close(self.grace_s, keep_jobs=keep_jobs)
+            await self.records.forget()
+            if self.live is not None:
+                self._end(self.live)
+                self.live = None
+            await asyncio.gather(*self._ending)
+            await asyncio.to_thread(shutil.rmtree, self.folder, True)
+
+    async def close(self, grace_s: float) -> None:
+        """The node ends: everything is freed, nothing is forgotten."""
+        if self._recovering is not None:
+            self._recovering.cancel()
+        if self.front is not None:
+            await self.front.close(grace_s, keep_jobs=True)
+        if self.live is not None:
+            await self.live.retire(grace_s, grace_s)
+        await asyncio.gather(*self._ending, return_exceptions=True)
+
+    async def _prune(self) -> None:
+        """Remove what was kept for versions far back."""
+        versions = list(await self.records.list())
+        good = previous_good(versions, self.live.version if self.live else None)
+        needed = {version.folder for version in versions[:KEPT_VERSIONS] if version.folder}
+        needed |= {v.folder for v in versions if v.state == "live" or v == good}
+        for version in versions[KEPT_VERSIONS:]:
+            if version.folder and version.folder not in needed:
+                await asyncio.to_thread(forget, self.folder / version.folder)
+
+    def _files(self, version: Version) -> Path:
+        return self.folder / version.folder
+
+    def _must_exist(self) -> None:
+        if self.deleted:
+            raise DeployError(f"'{self.name}' was deleted a moment ago")
+
+
+def _written(spec: Spec) -> dict[str, Any]:
+    return spec.model_dump(mode="json", exclude_unset=True)

@@ -1,0 +1,142 @@
+"""One version brought up: a pool, loaded and warmed, behind the gateway's admission.
+
+spec → backend.start → Pool → Served(app, limits) = Live      Live.retire: drain, then close
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.types import Receive, Scope, Send
+
+from descent.deploy.control.journals import Journal
+from descent.deploy.errors import HttpError, send_error
+from descent.deploy.gateway import Limits, Served
+from descent.deploy.pool import Backend, LoadError, Pool, Start
+from descent.deploy.spec import Spec
+
+__all__ = ["Live", "Starter", "backend_of", "held", "limits_of", "refusing"]
+
+
+@dataclass(eq=False)
+class Live:
+    """A version that answers. `pool` is None where nothing runs between requests (a task)."""
+
+    version: int
+    spec: Spec
+    pool: Pool | None
+    served: Served
+    log: Journal
+    loaded_s: float = 0.0
+
+    async def retire(self, drain_s: float, grace_s: float) -> None:
+        """Let those inside finish, then free everything; nobody new may have a way in."""
+        if not await self.served.drained(drain_s):
+            self.log(f"{self.served.in_flight} requests did not end within {drain_s:g} s",
+                     level="warning")  # fmt: skip
+        if self.pool is not None:
+            await self.pool.close(grace_s)
+        self.log(f"version {self.version} ended")
+        self.log.close()
+
+
+class Starter:
+    """Brings versions up on the backend that their spec names."""
+
+    def __init__(
+        self,
+        backends: Mapping[str, Backend],
+        logs: Path,
+        *,
+        default: str = "local",
+        load_s: float | None = None,
+    ) -> None:
+        self.backends = backends
+        self.logs = logs
+        self.default = default
+        self.load_s = load_s
+
+    async def start(
+        self, spec: Spec, version: int, folder: Path, served: Served | None = None
+    ) -> Live:
+        """Load and warm; `served`, where given, is one that holds requests until then.
+
+        Raises `LoadError` with what its owner must know; nothing is left running.
+        """
+        log = Journal(self.logs, spec.name, version)
+        began = time.monotonic()
+        log(f"loading version {version}")
+        try:
+            pool = await self._pool(spec, version, folder, log)
+        except BaseException as error:
+            log(f"version {version} could not be loaded: {error or type(error).__name__}",
+                level="error")  # fmt: skip
+            log.close()
+            raise
+        loaded_s = time.monotonic() - began
+        log(f"version {version} is ready after {loaded_s:.2f} s")
+        limits = limits_of(spec, max(1, len(pool.replicas())))
+        if served is None:
+            served = Served(spec.name, version, pool.app, limits, pool.signature)
+        else:
+            served.app, served.signature, served.version = pool.app, pool.signature, version
+            served.set_limits(limits)
+        return Live(version, spec, pool, served, log, loaded_s)
+
+    async def _pool(self, spec: Spec, version: int, folder: Path, log: Journal) -> Pool:
+        backend = self.backends[backend_of(spec, self.default)]
+        start = Start(spec, version, folder, log, dict(spec.config))
+        try:
+            return await asyncio.wait_for(backend.start(start), self.load_s)
+        except LoadError:
+            raise
+        except TimeoutError as error:
+            raise LoadError(f"loading took longer than {self.load_s:g} s") from error
+        except MemoryError as error:
+            raise LoadError("there is not enough memory to load it") from error
+        except Exception as error:
+            raise LoadError(f"{type(error).__name__}: {error}") from error
+
+
+def backend_of(spec: Spec, default: str) -> str:
+    """The backend a spec runs on: its own, "command" for containers, else the node's."""
+    if spec.backend is not None:
+        return spec.backend
+    return "command" if spec.pod.containers else default
+
+
+def limits_of(spec: Spec, replicas: int = 1) -> Limits:
+    """Admission for so many replicas."""
+    return Limits(
+        max_concurrency=spec.pod.max_concurrency * replicas,
+        max_queue_length=spec.pod.max_queue_length * replicas,
+        timeout_s=spec.timeout_s,
+        max_body_bytes=spec.max_body_bytes,
+    )
+
+
+def held(spec: Spec, version: int) -> Served:
+    """A place in the gateway where requests wait until the version is loaded."""
+    served = Served(spec.name, version, refusing("it is being loaded"), limits_of(spec))
+    served.hold()
+    return served
+
+
+def refusing(reason: str, retry_after_s: float = 5.0) -> Refusal:
+    """An application for a version that cannot answer."""
+    return Refusal(reason, retry_after_s)
+
+
+class Refusal:
+    """Answers 503 with the reason."""
+
+    def __init__(self, reason: str, retry_after_s: float) -> None:
+        self.reason, self.retry_after_s = reason, retry_after_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        error = HttpError(503, "not_ready", self.reason, retry_after_s=self.retry_after_s)
+        await send_error(send, error, scope["descent"].request_id)
