@@ -99,10 +99,12 @@ class Gateway:
         found = self._series.get(api)
         return [] if found is None else found.last(seconds)
 
-    def recent_errors(self, api: str | None = None) -> list[dict[str, Any]]:
+    def recent_errors(
+        self, api: str | None = None, *, server_only: bool = False
+    ) -> list[dict[str, Any]]:
         """Failed requests, the latest first: time, api, version, status, request_id, method, path,
-        message, and body where the route keeps bodies."""
-        return self.errors.last(api)
+        message, and body where the route keeps bodies. `server_only`: none of status 4xx."""
+        return self.errors.last(api, server_only=server_only)
 
     def tick(self, now: float | None = None) -> None:
         """Once a second: series, samples for the autoscaler, this process's snapshot."""

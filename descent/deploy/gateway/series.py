@@ -59,9 +59,14 @@ class RecentErrors:
         key = (error["api"], error["status"] >= 500)
         self._kept.setdefault(key, deque(maxlen=ERRORS)).append(error)
 
-    def last(self, api: str | None = None) -> list[dict[str, Any]]:
-        """The last `ERRORS`, the latest first."""
-        found = [e for (name, _), kept in self._kept.items() if api in (None, name) for e in kept]
+    def last(self, api: str | None = None, *, server_only: bool = False) -> list[dict[str, Any]]:
+        """The last `ERRORS`, the latest first; `server_only`: without mistakes of clients."""
+        found = [
+            error
+            for (name, of_server), kept in self._kept.items()
+            if api in (None, name) and (of_server or not server_only)
+            for error in kept
+        ]
         return sorted(found, key=lambda e: e["time"], reverse=True)[:ERRORS]
 
     def forget(self, api: str) -> None:

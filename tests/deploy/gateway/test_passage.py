@@ -1,0 +1,427 @@
+"""The way of a request through the gateway, on a real socket."""
+
+import asyncio
+import json
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from descent.deploy.errors import HttpError
+from descent.deploy.gateway import Choice, Gateway, Limits, Route, Served
+from tests.deploy.gateway.conftest import (
+    Gate,
+    echo,
+    eventually,
+    gateway_of,
+    raw,
+    reply,
+    serving,
+    whole,
+)
+
+
+def post(port, path="/api", **options):
+    return httpx.post(f"http://127.0.0.1:{port}{path}", timeout=20, **options)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"])
+def test_methods_paths_and_queries_reach_the_application(echo_port, method):
+    answer = httpx.request(
+        method, f"http://127.0.0.1:{echo_port}/api/sub/p%C3%A4th/?q=1%2F2", content=b"\x00body"
+    )
+    assert answer.status_code == 200
+    if method != "HEAD":
+        said = answer.json()
+        assert said["path"] == "/sub/päth/"
+        assert (said["method"], said["query"], said["body"]) == (method, "q=1%2F2", "\x00body")
+        assert said["request_id"] == answer.headers["x-request-id"]
+    else:
+        assert answer.content == b""
+        assert int(answer.headers["content-length"]) > 0
+
+
+def test_request_ids_are_taken_over_or_made(echo_port):
+    assert post(echo_port, headers={"x-request-id": "mine-1"}).headers["x-request-id"] == "mine-1"
+    made = {post(echo_port, headers={"x-request-id": bad}).headers["x-request-id"]
+            for bad in ("with space", "x" * 200, "")}  # fmt: skip
+    assert len(made) == 3
+    assert all(len(i) == 32 for i in made)
+
+
+def test_nothing_there(echo_port):
+    answer = post(echo_port, "/nope/x")
+    assert answer.status_code == 404
+    error = answer.json()["error"]
+    assert error["code"] == "not_found"
+    assert "/api" in error["message"]
+    assert error["request_id"]
+
+
+def test_probes(echo_port):
+    for path in ("/livez", "/healthz", "/readyz"):
+        assert httpx.get(f"http://127.0.0.1:{echo_port}{path}").status_code == 200
+    assert post(echo_port, "/livez").status_code == 405
+    assert post(echo_port, "/livez").headers["allow"] == "GET, HEAD"
+
+
+def test_not_ready_while_alive():
+    gateway = gateway_of()
+    gateway.not_ready = "loading 'api'"
+    gateway.set_route(Route("soon", "RealtimeAPI", "/soon"))
+    with serving(gateway) as port:
+        answer = httpx.get(f"http://127.0.0.1:{port}/readyz")
+        assert answer.status_code == 503
+        assert answer.json()["reason"] == "loading 'api'"
+        assert httpx.get(f"http://127.0.0.1:{port}/livez").status_code == 200
+        assert httpx.get(f"http://127.0.0.1:{port}/v2/health/ready").status_code == 503
+        answer = post(port, "/soon")
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "1"
+
+
+def test_queue_full_then_served_in_order():
+    gate = Gate()
+    gateway = gateway_of(gate, limits=Limits(max_concurrency=1, max_queue_length=2))
+    served = gateway.routes.by_name["api"].served
+    with serving(gateway) as port, ThreadPoolExecutor(8) as pool:
+        first = pool.submit(post, port)
+        assert gate.inside.acquire(timeout=10)
+        others = [pool.submit(post, port) for _ in range(2)]
+        eventually(lambda: served.queued == 2)
+        refused = post(port)
+        assert refused.status_code == 503
+        assert refused.json()["error"]["code"] == "queue_full"
+        assert "pending request queue full" in refused.json()["error"]["message"]
+        assert int(refused.headers["retry-after"]) >= 1
+        assert gateway.metrics.api("api").queued == 2
+        gate.go.set()
+        assert [f.result().status_code for f in [first, *others]] == [200] * 3
+    assert (served.in_flight, served.queued) == (0, 0)
+    assert gateway.metrics.api("api").codes == {200: 3, 503: 1}
+    assert gateway.metrics.api("api").waited == 3
+
+
+def test_deadline_cancels_the_work():
+    gate = Gate()
+    gateway = gateway_of(gate, limits=Limits(timeout_s=0.1))
+    with serving(gateway) as port:
+        answer = post(port)
+        assert answer.status_code == 504
+        assert answer.json()["error"]["code"] == "timed_out"
+        assert gate.cancelled.wait(10)
+        eventually(lambda: gateway.routes.by_name["api"].served.in_flight == 0)
+        gate.go.set()
+        assert httpx.get(f"http://127.0.0.1:{port}/livez").status_code == 200
+    assert gateway.metrics.api("api").codes == {504: 1}
+
+
+def test_work_that_does_not_stop_keeps_its_place():
+    go = threading.Event()
+
+    async def stubborn(scope, receive, send):
+        while not go.is_set():
+            try:
+                await asyncio.sleep(0.005)
+            except asyncio.CancelledError:
+                continue
+        await reply(send, b"too late")
+
+    gateway = gateway_of(stubborn, limits=Limits(1, 0, timeout_s=0.1))
+    served = gateway.routes.by_name["api"].served
+    with serving(gateway) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        assert client.post("/api").status_code == 504
+        assert served.in_flight == 1
+        assert client.post("/api").status_code == 503  # on the same connection
+        go.set()
+        eventually(lambda: served.in_flight == 0)
+        assert client.post("/api").content == b"too late"  # now in time
+    assert gateway.metrics.api("api").codes == {504: 1, 503: 1, 200: 1}
+
+
+def test_deadline_while_waiting():
+    gate = Gate()
+    gateway = gateway_of(gate, limits=Limits(1, 5, timeout_s=0.2))
+    with serving(gateway) as port, ThreadPoolExecutor(4) as pool:
+        answers = [f.result().status_code for f in [pool.submit(post, port) for _ in range(3)]]
+        assert answers == [504] * 3
+        eventually(lambda: gateway.metrics.api("api").in_flight == 0)
+    assert gateway.routes.by_name["api"].served.queued == 0
+
+
+@pytest.mark.parametrize("http", [None, "httptools"])
+def test_client_gone_cancels(http):
+    """With our protocol at once; with a server that does not tell, by listening."""
+    gate = Gate()
+    gateway = gateway_of(gate)
+    with serving(gateway, **({"http": http} if http else {})) as port:
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            sock.sendall(b"POST /api HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx")
+            assert gate.inside.acquire(timeout=10)
+        assert gate.cancelled.wait(10)
+        eventually(lambda: gateway.metrics.api("api").codes == {499: 1})
+        assert gateway.routes.by_name["api"].served.in_flight == 0
+        assert gateway.recent_errors("api")[0]["message"] == "the client went away"
+
+
+def test_client_gone_while_waiting():
+    gate = Gate()
+    gateway = gateway_of(gate, limits=Limits(1, 5))
+    served = gateway.routes.by_name["api"].served
+    with serving(gateway) as port, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(post, port)
+        assert gate.inside.acquire(timeout=10)
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            sock.sendall(b"POST /api HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
+            eventually(lambda: served.queued == 1)
+        eventually(lambda: served.queued == 0)
+        gate.go.set()
+        assert first.result().status_code == 200
+        eventually(lambda: gateway.metrics.api("api").codes == {200: 1, 499: 1})
+
+
+@pytest.mark.parametrize("swallow", [False, True])
+def test_too_large_by_counting(swallow):
+    async def reads(scope, receive, send):
+        try:
+            await whole(receive)
+        except HttpError:
+            if not swallow:
+                raise
+            return await reply(send, b"mine", 400)
+        await reply(send, b"ok")
+
+    gateway = gateway_of(reads, limits=Limits(max_body_bytes=1000))
+    with serving(gateway) as port:
+        answer = post(port, content=iter([b"x" * 600, b"x" * 600]))
+        assert answer.status_code == 413
+        assert "1,000 bytes" in answer.json()["error"]["message"]
+        assert post(port, content=iter([b"x" * 600, b"x" * 400])).status_code == 200
+        assert post(port, content=b"x" * 1000).status_code == 200
+
+
+def test_too_large_by_its_length_is_never_read():
+    gateway = gateway_of(limits=Limits(max_body_bytes=1000))
+    with serving(gateway) as port:
+        head = (
+            b"POST /api HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 1001\r\n\r\n"
+        )
+        answer = raw(port, head)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"100 Continue" not in answer
+    assert b"connection: close" in answer
+
+
+def test_a_mistake_of_the_application(caplog):
+    async def broken(scope, receive, send):
+        raise ZeroDivisionError("secret detail")
+
+    async def broken_midway(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        raise ZeroDivisionError
+
+    gateway = gateway_of(broken)
+    gateway.set_route(Route("half", "RealtimeAPI", "/half", Served("half", 1, broken_midway)))
+    with serving(gateway) as port:
+        answer = post(port, headers={"x-request-id": "r1"})
+        assert answer.status_code == 500
+        assert answer.json()["error"]["request_id"] == "r1"
+        assert "secret" not in answer.text
+        with pytest.raises(httpx.RemoteProtocolError):
+            post(port, "/half")
+    assert "request r1" in caplog.text
+    assert "secret detail" in caplog.text
+    assert gateway.recent_errors("api")[0]["request_id"] == "r1"
+
+
+def test_errors_of_the_application_pass_and_are_kept():
+    async def teapot(scope, receive, send):
+        await whole(receive)
+        await reply(send, b'{"detail": "short and stout"}', 418)
+
+    gateway = gateway_of(teapot)
+    gateway.routes.by_name["api"].keep_bodies = True
+    with serving(gateway) as port:
+        assert post(port, "/api/pot", content=b"tea").json() == {"detail": "short and stout"}
+        eventually(lambda: gateway.recent_errors())
+    (noted,) = gateway.recent_errors("api")
+    assert noted["message"] == "short and stout"
+    assert (noted["status"], noted["body"], noted["path"]) == (418, "tea", "/api/pot")
+    assert gateway.recent_errors("other") == []
+
+
+def test_many_mistakes_of_clients_keep_the_servers_own():
+    gateway = gateway_of()
+    for i in range(500):
+        status = 500 if i == 3 else 400
+        gateway.errors.add({"time": i, "api": "api", "status": status})
+    kept = gateway.recent_errors("api")
+    assert len(kept) == 200
+    assert [e["time"] for e in kept[:2]] == [499, 498]
+    assert [e["time"] for e in gateway.recent_errors("api", server_only=True)] == [3]
+
+
+def test_streams_pass_at_once():
+    step = threading.Event()
+
+    async def stream(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        while not step.is_set():
+            await asyncio.sleep(0.005)
+        await send({"type": "http.response.body", "body": b"second"})
+
+    with serving(gateway_of(stream)) as port:
+        with httpx.stream("POST", f"http://127.0.0.1:{port}/api") as answer:
+            parts = answer.iter_raw()
+            assert next(parts) == b"first"
+            step.set()
+            assert b"".join(parts) == b"second"
+
+
+def test_guard():
+    gateway = gateway_of()
+
+    def guard(scope, route, context):
+        if (b"authorization", b"Bearer k") not in scope["headers"]:
+            raise HttpError(
+                401, "no_key", "send a key", headers=((b"www-authenticate", b"Bearer"),)
+            )
+        context.key = "k"
+
+    gateway.guard = guard
+    with serving(gateway) as port:
+        answer = post(port)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+        assert post(port, headers={"authorization": "Bearer k"}).status_code == 200
+
+
+def test_other_hosts_are_refused():
+    with serving(gateway_of(allowed_hosts=["127.0.0.1", "localhost"])) as port:
+        assert post(port).status_code == 200
+        assert post(port, headers={"host": "evil.example"}).status_code == 421
+        assert post(port, "/livez", headers={"host": "evil.example"}).status_code == 421
+
+
+def test_websockets_are_refused_in_words(echo_port):
+    answer = raw(
+        echo_port,
+        b"GET /api HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n"
+        b"sec-websocket-version: 13\r\nsec-websocket-key: x\r\n\r\n",
+    )
+    assert answer.startswith(b"HTTP/1.1 426 ")
+    assert b"stream over HTTP" in answer
+
+
+def test_switching_under_load_loses_nothing():
+    def version(n):
+        async def app(scope, receive, send):
+            await whole(receive)
+            await asyncio.sleep(0.002)
+            assert n not in closed  # nobody is inside what has been closed
+            await reply(send, str(n).encode())
+
+        return Served("api", n, app, Limits(max_concurrency=4, max_queue_length=1000))
+
+    closed: set[int] = set()
+    gateway = Gateway()
+    route = Route("api", "RealtimeAPI", "/api", version(1))
+    gateway.set_route(route)
+    stop = threading.Event()
+
+    async def update():
+        for n in range(2, 30):
+            await asyncio.sleep(0.01)
+            old, route.served = route.served, version(n)
+            assert await old.drained(10)
+            closed.add(old.version)
+        stop.set()
+
+    async def begin():
+        tasks.append(asyncio.create_task(update()))
+
+    tasks: list = []
+    gateway.on_start.append(begin)
+
+    def client(port):
+        statuses = []
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
+            while not stop.is_set():
+                statuses.append(http.post("/api", content=b"x").status_code)
+        return statuses
+
+    with serving(gateway) as port, ThreadPoolExecutor(12) as pool:
+        statuses = [s for f in [pool.submit(client, port) for _ in range(12)] for s in f.result()]
+    assert set(statuses) == {200}
+    assert len(closed) == 28
+    assert gateway.metrics.api("api").codes[200] == len(statuses)
+
+
+def test_splitter_counts_for_both_and_sends_copies():
+    seen = []
+
+    async def shadow(scope, receive, send):
+        seen.append((scope["path"], await whole(receive), scope["descent"].api))
+        await reply(send, b"ignored", 500)
+
+    gateway = gateway_of(name="main")
+    trial = Served("trial", 1, shadow, Limits())
+    main = gateway.routes.by_name["main"].served
+    gateway.set_route(
+        Route("split", "TrafficSplitter", "/split", choose=lambda scope: Choice(main, trial))
+    )
+    with serving(gateway) as port:
+        assert post(port, "/split/x", content=b"abc").json()["path"] == "/x"
+        eventually(lambda: gateway.metrics.api("trial").codes == {500: 1})
+    assert seen == [("/split/x", b"abc", "trial")]
+    assert gateway.metrics.api("split").codes == gateway.metrics.api("main").codes == {200: 1}
+    assert trial.in_flight == 0
+
+
+def test_series():
+    gateway = gateway_of()
+    metrics = gateway.metrics.api("api")
+    for second in range(3):
+        for _ in range(second):
+            metrics.record(200, 0.1, 10)
+        metrics.record(500, 0.2, 10)
+        gateway.tick(1000.0 + second)
+    series = gateway.series("api")
+    assert [s["requests"] for s in series] == [1, 2, 3]
+    assert [s["errors"] for s in series] == [1, 1, 1]
+    assert [s["time"] for s in gateway.series("api", 2)] == [1001.0, 1002.0]
+    assert series[2]["p50_s"] == pytest.approx(0.1, rel=0.2)
+    assert series[2]["p99_s"] == pytest.approx(0.2, rel=0.2)
+    assert gateway.series("none") == []
+    assert gateway.routes.by_name["api"].served.samples() == [0, 0, 0]
+
+
+def test_a_deleted_api_is_forgotten():
+    gateway = gateway_of(echo)
+    gateway.errors.add({"time": 1, "api": "api", "status": 500})
+    gateway.remove_route("api")
+    assert gateway.series("api") == gateway.recent_errors("api") == []
+    assert gateway.remove_route("api") is None
+    assert "api" not in gateway.metrics.apis
+
+
+def test_lifespan_failure_is_told():
+    gateway, sent = gateway_of(), []
+
+    async def broken():
+        raise OSError("no database")
+
+    gateway.on_start.append(broken)
+
+    async def receive():
+        return {"type": "lifespan.startup"}
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(gateway({"type": "lifespan"}, receive, send))
+    assert sent == [{"type": "lifespan.startup.failed", "message": "no database"}]
+    assert json.dumps(sent)
