@@ -188,7 +188,7 @@ def _migrate(session: PostgresSession, engine: Postgres) -> None:
     session.begin()
     session.rows("SELECT pg_advisory_xact_lock(hashtext(?))", (_channel(engine),))
     session.run(f"CREATE SCHEMA IF NOT EXISTS {engine.schema}", ())
-    session.run("CREATE TABLE IF NOT EXISTS migration (version BIGINT PRIMARY KEY, at REAL)", ())
+    session.run("CREATE TABLE IF NOT EXISTS migration (version BIGINT PRIMARY KEY, at FLOAT8)", ())
     version = session.rows("SELECT coalesce(max(version), 0) FROM migration", ())[0][0]
     if version > len(MIGRATIONS):
         session.rollback()

@@ -117,21 +117,16 @@ class Store:
         self, api: str, n: int, *, worker: str, lease_s: float = 30.0, job: str | None = None
     ) -> list[Lease]:
         """Take up to `n` units to work on, oldest first; each counts as an attempt. `job`: of this
-        job alone (asked for by kinds: a batch has a number of workers of its own)."""
+        job alone (a batch has workers of its own)."""
         rung = self._bell(api)
         rung.clear()
         now, ticket = self.now(), new_id()
         leases = await self._write(
-            leasing.take, api, n, worker, lease_s, ticket, now, durable=False
+            leasing.take, api, n, worker, lease_s, ticket, now, job, durable=False
         )
         if len(leases) >= n:
             rung.set()  # there may be more
         return leases
-
-    async def reclaim(self, api: str, worker: str) -> int:
-        """Return at once what `worker` had leased when its process died (a node that starts again
-        asks for its own name); the attempts stay counted. How many. (Asked for by kinds.)"""
-        raise NotImplementedError
 
     async def renew(self, leases: Sequence[Lease], lease_s: float = 30.0) -> list[Lease]:
         """Prolong; answers those that are LOST (taken by another, or their job has ended): stop

@@ -25,9 +25,10 @@ LAPSED_AT_ONCE = 1000
 
 
 def take(
-    tx: Tx, api: str, n: int, worker: str, lease_s: float, ticket: str, now: float
-) -> list[Lease]:
-    """Lease up to `n` units, the oldest first."""
+    tx: Tx, api: str, n: int, worker: str, lease_s: float, ticket: str, now: float,
+    job: str | None = None,
+) -> list[Lease]:  # fmt: skip
+    """Lease up to `n` units (of one job), the oldest first."""
     if tx.again:
         rows = tx.rows(
             f"SELECT {LEASED} FROM unit WHERE api = ? AND state = 'leased' AND ticket = ?",
@@ -38,9 +39,9 @@ def take(
     lapse(tx, now, api=api)
     leases: list[Lease] = []
     while (missing := n - len(leases)) > 0:
-        rows = _pick(tx, api, missing, worker, lease_s, ticket, now)
+        rows = _pick(tx, api, missing, worker, lease_s, ticket, now, job)
         leases += _leases(tx, rows, now)
-        if len(rows) < missing and not feed(tx, api, now):
+        if len(rows) < missing and not feed(tx, api, now, job):
             break
     return leases
 
@@ -97,17 +98,19 @@ def lapse(
 
 
 def _pick(
-    tx: Tx, api: str, n: int, worker: str, lease_s: float, ticket: str, now: float
-) -> list[tuple]:
+    tx: Tx, api: str, n: int, worker: str, lease_s: float, ticket: str, now: float,
+    job: str | None,
+) -> list[tuple]:  # fmt: skip
+    of = "" if job is None else "AND job = ? "
     rows = tx.rows(
         "WITH picked AS MATERIALIZED (SELECT job, idx FROM unit WHERE api = ? "
-        "AND state = 'queued' AND not_before <= ? ORDER BY not_before, job, idx LIMIT ?"
+        f"AND state = 'queued' AND not_before <= ? {of}ORDER BY not_before, job, idx LIMIT ?"
         f"{tx.session.skip_locked}) "
         "UPDATE unit SET state = 'leased', attempts = attempts + 1, fence = fence + 1, "
         "lease_until = ?, begun = ?, since = ?, worker = ?, ticket = ? "
         "FROM picked WHERE unit.job = picked.job AND unit.idx = picked.idx "
         f"RETURNING {RETURNED}",
-        api, now, n, now + lease_s, now, now, worker, ticket,
+        api, now, *([] if job is None else [job]), n, now + lease_s, now, now, worker, ticket,
     )  # fmt: skip
     return sorted(rows, key=lambda row: row[:2])
 

@@ -88,17 +88,19 @@ def start(tx: Tx, id: str, now: float) -> Job:
     return locked(tx, id)
 
 
-def feed(tx: Tx, api: str, now: float) -> bool:
-    """Put the next units of the oldest job that has some left into the queue."""
+def feed(tx: Tx, api: str, now: float, job: str | None = None) -> bool:
+    """Put the next units of the oldest job that has some left (or of this one) into the queue."""
+    of = "" if job is None else "AND id = ? "
     row = tx.row(
         "SELECT id, released, total, created FROM job WHERE api = ? AND ended IS NULL "
-        f"AND filling = 0 AND released < total ORDER BY id LIMIT 1{tx.session.skip_locked}",
-        api,
-    )
+        f"AND filling = 0 AND released < total {of}ORDER BY id LIMIT 1{tx.session.lock}",
+        api, *([] if job is None else [job]),
+    )  # fmt: skip
     if row is None:
         return False
     id, released, total, created = row
     _release(tx, id, released, total, min(created, now))
+    tx.woken.add(api)
     return True
 
 
