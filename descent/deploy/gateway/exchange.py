@@ -51,13 +51,18 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"] = self._with_id(message.get("headers", ()))
-        else:
-            body = message.get("body", b"")
-            self.size += len(body)
-            if self.status >= 400 and len(self.said) < SAID_BYTES:
-                self.said += bytes(body[:SAID_BYTES])
-            if not message.get("more_body"):
-                self.ended = True
+            try:
+                await self._send(message)
+            except RuntimeError:  # headers that cannot be sent
+                self.status = 0
+                raise
+            return
+        body = message.get("body", b"")
+        self.size += len(body)
+        if self.status >= 400 and len(self.said) < SAID_BYTES:
+            self.said += bytes(body[:SAID_BYTES])
+        if not message.get("more_body"):
+            self.ended = True
         await self._send(message)
 
     def _with_id(self, headers: Any) -> list[tuple[bytes, bytes]]:

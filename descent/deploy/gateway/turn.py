@@ -168,7 +168,6 @@ class Turn:
     def _start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         if self._started:
             raise RuntimeError("the answer has begun already")
-        self._started = True
         lines = []
         close = self._expects  # its body is not wanted, and may come or not
         chunked = False
@@ -186,6 +185,7 @@ class Turn:
         count = len(lines) // 4
         if said.count(b"\n") != count or said.count(b"\r") != count or b"\0" in said:
             raise RuntimeError("a header must not hold line ends")
+        self._started = True
         if self._head_only or status in _BODILESS:
             self._head_only = True
         elif self._left is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import threading
 import time
@@ -99,12 +100,27 @@ def echo_port():
         yield port
 
 
-def raw(port: int, data: bytes, timeout_s: float = 5.0) -> bytes:
-    """Send bytes, read until the server closes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as sock:
+def raw(port: int, data: bytes, answers: int = 1) -> bytes:
+    """Send bytes; read until so many answers are whole, or the server closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
         sock.sendall(data)
-        sock.shutdown(socket.SHUT_WR)
-        return b"".join(iter(lambda: sock.recv(65536), b""))
+        got = b""
+        while len(bodies(got)) < answers and (part := sock.recv(65536)):
+            got += part
+        return got
+
+
+def bodies(answers: bytes) -> list[bytes]:
+    """The whole bodies of answers that state their length, one after the other."""
+    found = []
+    while answers:
+        head, end, rest = answers.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head)
+        if not end or length is None or len(rest) < int(length[1]):
+            break
+        found.append(rest[: int(length[1])])
+        answers = rest[int(length[1]) :]
+    return found
 
 
 def eventually(condition, timeout_s: float = 20.0):

@@ -425,3 +425,13 @@ def test_lifespan_failure_is_told():
     asyncio.run(gateway({"type": "lifespan"}, receive, send))
     assert sent == [{"type": "lifespan.startup.failed", "message": "no database"}]
     assert json.dumps(sent)
+
+
+def test_headers_that_cannot_be_sent(caplog):
+    async def injected(scope, receive, send):
+        await reply(send, b"", headers=[(b"x", b"a\r\nset-cookie: b")])
+
+    with serving(gateway_of(injected)) as port:
+        answer = post(port)
+    assert answer.status_code == 500
+    assert "set-cookie" not in answer.headers
