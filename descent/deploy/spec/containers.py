@@ -82,7 +82,7 @@ def _command(value: list[str]) -> list[str]:
 Port = Annotated[Whole, Between(1, 65535), AfterValidator(_port)]
 Text = Annotated[str, BeforeValidator(_text)]
 Seconds = Annotated[Whole, Between(0, 86400, unit="seconds")]
-Count = Annotated[Whole, Between(1, 1000)]
+Count = Annotated[Whole, Between(0, 1000)]
 
 
 class HttpGet(Part):
@@ -105,7 +105,10 @@ class Exec(Part):
 
 
 class Probe(Part):
-    """A question asked every `period_seconds`; exactly one of the three ways."""
+    """A question asked every `period_seconds`; exactly one of the three ways.
+
+    As in Kubernetes, 0 for a period, timeout or threshold is its default.
+    """
 
     http_get: HttpGet | None = None
     tcp_socket: TcpSocket | None = None

@@ -1,0 +1,166 @@
+"""A service in a process of its own: `python -m descent.deploy.pools.child`, started by "command".
+
+Its standard input says what to serve, as one line of JSON, and its end says that the node is gone:
+then the child ends too. It answers on a Unix socket in a folder only its user may enter, once it is
+loaded and warm. Its output is lines of the version's log; those that begin with RECORD are JSON.
+Work that goes on 10 s after its caller has gone (code that nothing can interrupt) ends the child:
+the node starts it anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from descent.deploy.pool import Context, LoadError, Start
+from descent.deploy.pools.command_proxy import CONTEXT_HEADER
+from descent.deploy.pools.command_recipe import RECORD, SIGNATURE_PATH
+
+__all__ = ["ChildApp", "main"]
+
+STUCK_S = 10.0
+NOT_LOADED, STUCK = 3, 70  # exit codes
+
+
+class ChildApp:
+    """The pool's application, as the node would call it: with context, cancelled when it is asked
+    no more."""
+
+    def __init__(self, app: ASGIApp, signature: Any, root_path: str, stuck: Callable[[], None]):
+        self._app, self._signature, self._root_path, self._stuck = app, signature, root_path, stuck
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        if scope["path"] == SIGNATURE_PATH:
+            await _send_json(send, self._signature)
+            return
+        headers = [pair for pair in scope["headers"] if pair[0] != CONTEXT_HEADER]
+        context = _context(dict(scope["headers"]).get(CONTEXT_HEADER))
+        state = {"request_id": context.request_id}
+        scope = {**scope, "headers": headers, "root_path": self._root_path}
+        await self._run({**scope, "descent": context, "state": state}, receive, send)
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        read, gone = asyncio.Event(), asyncio.Event()
+
+        async def reading() -> Message:
+            if read.is_set():
+                await gone.wait()
+                return {"type": "http.disconnect"}
+            message = await receive()
+            if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                read.set()
+            if message["type"] == "http.disconnect":
+                gone.set()
+            return message
+
+        async def watching() -> None:
+            await read.wait()
+            if not gone.is_set():
+                await receive()  # comes back when the connection ends
+                gone.set()
+
+        work = asyncio.ensure_future(self._app(scope, reading, send))
+        watch = asyncio.ensure_future(watching())
+        try:
+            await asyncio.wait([work, watch], return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                work.cancel()
+                _, still = await asyncio.wait([work], timeout=STUCK_S)
+                if still:
+                    self._stuck()
+            if not work.cancelled():
+                work.result()
+        finally:
+            watch.cancel()
+            work.cancel()
+            await asyncio.gather(watch, work, return_exceptions=True)
+
+
+def _context(header: bytes | None) -> Context:
+    if header is None:
+        return Context("none")
+    request_id, api, version, left, key, job, trace = json.loads(header)
+    deadline = None if left is None else asyncio.get_running_loop().time() + left
+    return Context(request_id, api, version, deadline, key, job, trace)
+
+
+async def _send_json(send: Send, value: Any) -> None:
+    body = json.dumps(value).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _logger() -> Callable[..., None]:
+    """Lines as JSON on the real standard output, whatever the service makes of `sys.stdout`."""
+    output = os.dup(1)
+
+    def log(line: str, **fields: Any) -> None:
+        text = RECORD + json.dumps({"line": line, **fields}, default=str) + "\n"
+        with contextlib.suppress(OSError):
+            os.write(output, text.encode())
+
+    return log
+
+
+async def _watch_node() -> None:
+    """End when the node does: its end closes our standard input."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while await reader.read(4096):
+        pass
+    os._exit(1)
+
+
+async def _serve(given: dict[str, Any], log: Callable[..., None]) -> None:
+    import uvicorn
+
+    from descent.deploy.pools.local import LocalBackend
+    from descent.deploy.spec import make_spec
+
+    spec = make_spec(given["spec"])
+    watching = asyncio.ensure_future(_watch_node())
+    backend = LocalBackend()
+    start = Start(spec, given["version"], Path(given["folder"]), log, given["config"])
+    pool = await backend.start(start)
+
+    def stuck() -> None:
+        log(f"work goes on {STUCK_S:g} s after its caller has gone: ended", level="error")
+        os._exit(STUCK)
+
+    app = ChildApp(pool.app, pool.signature, spec.networking.endpoint or "", stuck)
+    config = uvicorn.Config(
+        app, uds=given["socket"], lifespan="off", access_log=False, log_level="warning",
+        server_header=False, date_header=False, timeout_keep_alive=30, timeout_graceful_shutdown=5,
+    )  # fmt: skip
+    try:
+        await uvicorn.Server(config).serve()
+    finally:
+        watching.cancel()
+        await backend.close()
+
+
+def main() -> None:
+    """Serve what standard input says, until told to end."""
+    given = json.loads(sys.stdin.buffer.readline())
+    log = _logger()
+    try:
+        asyncio.run(_serve(given, log))
+    except LoadError as error:
+        log(str(error), level="error")
+        os._exit(NOT_LOADED)  # threads that the service has left must not keep it
+
+
+if __name__ == "__main__":
+    main()
