@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from descent.deploy.errors import HttpError, send_error
 from descent.deploy.pool import LoadError, Replica, Start
 from descent.deploy.pools.memory import resident_bytes
-from descent.deploy.pools.output import capturing
+from descent.deploy.pools.output import Output, claimed
 from descent.deploy.service.app import ServiceApp
 from descent.deploy.service.living import around, illness, make, unload, warm
 
@@ -58,6 +58,7 @@ class LocalPool:
         self.signature: dict[str, Any] | None = None
         self.on_batch: Callable[[int], None] | None = None
         self._start = start
+        self._output = Output(start.log)
         self._on_close = on_close
         self._service: ServiceApp | None = None
         self._replica = Replica(
@@ -76,8 +77,11 @@ class LocalPool:
                 503, "not_ready", f"The service is not loaded: {said}.", retry_after_s=1
             )
             return await send_error(send, error, context and context.request_id)
-        with capturing(self._start.log):
+        token = claimed.set(self._output)
+        try:
             await service(scope, receive, send)
+        finally:
+            claimed.reset(token)
 
     def replicas(self) -> list[Replica]:
         """The one copy."""
@@ -119,7 +123,7 @@ class LocalPool:
     async def _opened(self) -> ServiceApp:
         """Made, loaded, warmed; nothing of it is left if that fails."""
         start = self._start
-        with capturing(start.log):
+        with self._output.taken():
             instance = await make(start)
             service = None
             try:
@@ -151,7 +155,7 @@ class LocalPool:
         self._replica.state, self._replica.memory_bytes = "Pending", None
 
     async def _end(self, service: ServiceApp, grace_s: float) -> None:
-        with capturing(self._start.log):
+        with self._output.taken():
             await service.close(grace_s)
             await unload(service.instance, self._start.log)
 
@@ -166,7 +170,7 @@ class LocalPool:
             check = getattr(service.instance, "check_health", None)
             if check is None:
                 return
-            with capturing(self._start.log):
+            with self._output.taken():
                 reason = await illness(check)
             failures = failures + 1 if reason else 0
             self._replica.state = "NotReady" if reason else "Ready"

@@ -18,66 +18,72 @@ from typing import Any
 
 from descent.deploy.service.inflight import current_context
 
-__all__ = ["capturing"]
+__all__ = ["Output", "claimed"]
 
 _MAX_LINE = 16_384
-_log: ContextVar[Callable[..., None] | None] = ContextVar("descent_output", default=None)
+
+claimed: ContextVar[Output | None] = ContextVar("descent_output", default=None)
 
 
-@contextlib.contextmanager
-def capturing(log: Callable[..., None] | None) -> Iterator[None]:
-    """Prints of the code inside, and of tasks and calls begun there, go to `log`; None: as ever."""
-    if log is not None:
-        _install()
-    token = _log.set(log)
-    try:
-        yield
-    finally:
-        _log.reset(token)
+class Output:
+    """Where the prints of one version go. `with output.taken():` claims those of the code inside,
+    and of the tasks and calls begun there."""
 
+    def __init__(self, log: Callable[..., None]) -> None:
+        self._log = log
+        self._begun = {"stdout": "", "stderr": ""}  # lines without their end yet
+        for name in self._begun:
+            if not isinstance(getattr(sys, name), _Writer):
+                setattr(sys, name, _Writer(name, getattr(sys, name)))
 
-def _install() -> None:
-    for name in ("stdout", "stderr"):
-        if not isinstance(getattr(sys, name), _Writer):
-            setattr(sys, name, _Writer(name, getattr(sys, name)))
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        token = claimed.set(self)
+        try:
+            yield
+        finally:
+            claimed.reset(token)
+
+    def write(self, name: str, text: str) -> None:
+        """Hand over the lines that are whole, keep the rest."""
+        *lines, rest = (self._begun[name] + text).split("\n")
+        self._begun[name] = rest[-_MAX_LINE:]
+        if not lines:
+            return
+        context = current_context()
+        fields = {} if context is None else {"request_id": context.request_id}
+        token = claimed.set(None)  # a log that prints must not call itself
+        try:
+            for line in lines:
+                self._log(line, stream=name, **fields)
+        finally:
+            claimed.reset(token)
 
 
 class _Writer(io.TextIOBase):
-    """A text stream that hands lines to whoever the running code belongs to."""
+    """A text stream that hands what is written to whoever the running code belongs to."""
 
     def __init__(self, name: str, original: Any) -> None:
         self._name = name
         self._original = original
-        self._begun: dict[Callable[..., None], str] = {}  # lines without their end yet
 
     def write(self, text: str) -> int:
-        log = _log.get()
-        if log is None:
-            return self._original.write(text) if self._original is not None else len(text)
-        lines = (self._begun.pop(log, "") + text).split("\n")
-        if lines[-1]:
-            self._begun[log] = lines.pop()[-_MAX_LINE:]
-        else:
-            lines.pop()
-        for line in lines:
-            self._hand_over(log, line)
+        output = claimed.get()
+        if output is not None:
+            output.write(self._name, text)
+        elif self._original is not None:
+            return self._original.write(text)
         return len(text)
 
-    def _hand_over(self, log: Callable[..., None], line: str) -> None:
-        context = current_context()
-        fields = {} if context is None else {"request_id": context.request_id}
-        with capturing(None):  # a log that prints must not call itself
-            log(line, stream=self._name, **fields)
-
     def flush(self) -> None:
-        if _log.get() is None and self._original is not None:
+        if claimed.get() is None and self._original is not None:
             self._original.flush()
 
     def writable(self) -> bool:
         return True
 
     def isatty(self) -> bool:
-        return _log.get() is None and self._original is not None and self._original.isatty()
+        return claimed.get() is None and self._original is not None and self._original.isatty()
 
     def fileno(self) -> int:
         return self._original.fileno()

@@ -63,8 +63,8 @@ class ServiceApp:
         else:
             predict = self._predict_method()
             self._methods = {"": {"POST": predict}, "/": {"POST": predict}}
-            self._add_endpoints()
             self.signature = predict.signature.as_json()
+            self._add_endpoints()
 
     async def start(self) -> None:
         """Before the first request: a mounted application's own start."""
@@ -188,6 +188,9 @@ class ServiceApp:
             nothing = takes_nothing(function)
             known = signature.of(without_input(function) if nothing else function)
             method = Method(function, known, self.workers, reads=not nothing)
+            shown = {"path": path, "methods": list(verbs), **known.as_json()}
+            if path != "/on-job-complete":  # the jobs ask it, nobody else
+                self.signature.setdefault("endpoints", []).append(shown)
             for verb in verbs:
                 self._methods.setdefault(path, {})[verb] = method
 

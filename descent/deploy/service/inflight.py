@@ -9,13 +9,13 @@ are answered sooner, and pay for one timer.
 from __future__ import annotations
 
 import asyncio
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING, Any
 
 from starlette.types import Message, Receive, Scope
 
+from descent.deploy import pool
 from descent.deploy.errors import HttpError
-from descent.deploy.pool import Context
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -36,7 +36,7 @@ class InFlight:
         "scope", "why", "work",
     )  # fmt: skip
 
-    def __init__(self, scope: Scope, receive: Receive, context: Context) -> None:
+    def __init__(self, scope: Scope, receive: Receive, context: pool.Context) -> None:
         self.scope = scope
         self.context = context
         self.body = b""
@@ -83,9 +83,13 @@ class InFlight:
         """From here on the deadline and the client's end cancel the running task."""
         loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
-        self._watching = loop.call_later(_WATCH_AFTER_S, self._begin_watching)
-        deadline = self.context.deadline
-        self._alarm = None if deadline is None else loop.call_at(deadline, self._late)
+        # An empty context: a cancelled timer stays in the loop's heap for a while, and its context
+        # would keep this request and its body.
+        empty = Context()
+        self._watching = loop.call_later(_WATCH_AFTER_S, self._begin_watching, context=empty)
+        deadline, self._alarm = self.context.deadline, None
+        if deadline is not None:
+            self._alarm = loop.call_at(deadline, self._late, context=empty)
 
     def let_go(self) -> None:
         """No further cancelling; one that has been asked for is taken back."""
@@ -129,7 +133,7 @@ def _too_large(limit_bytes: int) -> HttpError:
     )
 
 
-def current_context() -> Context | None:
+def current_context() -> pool.Context | None:
     """Inside a service: the request's id, deadline and job; None outside, and in a batch."""
     running = current.get()
     return None if running is None else running.context

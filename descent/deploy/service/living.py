@@ -101,7 +101,7 @@ async def called(function: Callable[[], Any]) -> Any:
     try:
         result = await thread.run(function)
     finally:
-        await thread.close(0.0)
+        await thread.close(1.0)
     return await result if inspect.isawaitable(result) else result
 
 
