@@ -28,6 +28,7 @@ from descent.deploy.pool import Context
 __all__ = ["Gateway"]
 
 Guard = Callable[[Scope, Route, Context], None]
+Face = Callable[[Route, Scope], ASGIApp | None]
 NAMED = 20  # endpoints that a 404 names
 
 
@@ -36,7 +37,8 @@ class Gateway:
 
     Attributes others set: `control` (ASGI app under "/-"), `mounts` (first segment → the node's own
     ASGI app), `guard` (called before admission with scope, route and context; raises `HttpError`;
-    may set `context.key`), `not_ready` (why /readyz says 503; None: ready), `on_start` and
+    may set `context.key`), `face` (called for a GET before it enters an API, with route and scope:
+    who answers instead, or None), `not_ready` (why /readyz says 503; None: ready), `on_start` and
     `on_stop` (awaited by the server's lifespan).
     """
 
@@ -52,6 +54,7 @@ class Gateway:
         self.routes = Routes()
         self.errors = RecentErrors()
         self.guard: Guard | None = None
+        self.face: Face | None = None
         self.not_ready: str | None = None
         self.on_start: list[Callable[[], Awaitable[None]]] = []
         self.on_stop: list[Callable[[], Awaitable[None]]] = []
@@ -117,7 +120,8 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             route = self.routes.find(scope["path"])
-            if route is not None and self._hosts is None:
+            plain = self._hosts is None and (self.face is None or scope["method"] == "POST")
+            if route is not None and plain:
                 await self.dispatch(route, scope, receive, send)
             else:
                 await self._aside(route, scope, receive, send)
@@ -133,6 +137,9 @@ class Gateway:
         try:
             self._check_host(head.host)
             if route is not None:
+                if self.face is not None and scope["method"] in ("GET", "HEAD"):
+                    if (shown := self.face(route, scope)) is not None:
+                        return await shown(scope, receive, send)
                 return await self.dispatch(route, scope, receive, send)
             mounted = self.mounts.get(first_segment(scope["path"]))
             if mounted is None:

@@ -96,7 +96,7 @@ class KServe:
             asked = json.loads(await read_body(receive, limit))
         except ConnectionError:
             return
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise HttpError(400, "bad_json", f"the body is not valid JSON: {error}") from None
         if not isinstance(asked, dict) or not isinstance(asked.get("inputs"), list):
             raise HttpError(400, "bad_tensor", "the body must be an object with a list 'inputs'")

@@ -76,7 +76,7 @@ class OpenAI:
         body = await read_body(receive, MAX_BODY_BYTES)
         try:
             asked = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise HttpError(400, "bad_json", f"the body is not valid JSON: {error}") from None
         name = asked.get("model") if isinstance(asked, dict) else None
         if not isinstance(name, str):
