@@ -66,6 +66,7 @@ class Signature:
             "stream": self.stream,
             "examples": self.examples,
             "summary": self.summary,
+            "spread": self.spread,
             "paths": self.paths,
             "components": self.components,
         }
