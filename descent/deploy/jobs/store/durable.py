@@ -288,7 +288,7 @@ def _cancel(tx: Tx, id: str, reason: str, now: float) -> Job:
 
 def _retry(tx: Tx, id: str, now: float) -> Job:
     if not ending.locked(tx, id).open:
-        submitting.requeue(tx, id, ("dead", "failed", "cancelled"), now)
+        submitting.requeue(tx, id, ("dead", "failed"), now)
     return ending.locked(tx, id)
 
 
