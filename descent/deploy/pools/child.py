@@ -51,8 +51,16 @@ class ChildApp:
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         read, gone = asyncio.Event(), asyncio.Event()
+        names = {name for name, value in scope["headers"] if value != b"0"}
+        empty = not names & {b"content-length", b"transfer-encoding"}
+        if empty:  # then nobody need have read it before the connection is watched
+            read.set()
 
         async def reading() -> Message:
+            nonlocal empty
+            if empty:
+                empty = False
+                return {"type": "http.request", "body": b"", "more_body": False}
             if read.is_set():
                 await gone.wait()
                 return {"type": "http.disconnect"}
@@ -65,9 +73,9 @@ class ChildApp:
 
         async def watching() -> None:
             await read.wait()
-            if not gone.is_set():
-                await receive()  # comes back when the connection ends
-                gone.set()
+            while not gone.is_set():
+                if (await receive())["type"] == "http.disconnect":
+                    gone.set()
 
         work = asyncio.ensure_future(self._app(scope, reading, send))
         watch = asyncio.ensure_future(watching())
@@ -78,7 +86,7 @@ class ChildApp:
                 _, still = await asyncio.wait([work], timeout=STUCK_S)
                 if still:
                     self._stuck()
-            if not work.cancelled():
+            if work.done() and not work.cancelled():
                 work.result()
         finally:
             watch.cancel()

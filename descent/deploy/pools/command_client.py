@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._waiting = 0
         self._paused = False
-        self._bounded = False
+        self._bounded = self._keep = False
         self._parser = httptools.HttpResponseParser(self)
 
     # what the event loop calls
@@ -126,6 +126,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self.has_head:
             self.complete = True
+            self._keep = self._parser.should_keep_alive()  # it forgets the message hereafter
             self._wake()
 
     # what an exchange calls
@@ -167,9 +168,8 @@ class Connection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether another request may go over it. After a HEAD the parser waits for a body."""
-        over = self.complete and self._bounded and not self._head_only
         sound = not self.lost and self.error is None
-        return over and sound and self._parser.should_keep_alive()
+        return sound and self._keep and self._bounded and not self._head_only
 
     def abort(self) -> None:
         """Close at once: the upstream sees that whoever asked has gone."""
