@@ -1,7 +1,8 @@
 """The HTTP of job APIs: one request, taken apart, and the ways to answer.
 
 A kind is asked with (request) → Answer; what it raises becomes an answer here:
-HttpError as it says, Gone → 404, Conflict → 422, a full disk → 507, a silent database → 503.
+HttpError as it says, Gone → 404, BadCursor → 400, Conflict → 422, a full disk → 507, a silent
+database → 503.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from descent.deploy.errors import HttpError, send_error
-from descent.deploy.jobs.store import Conflict, Gone, StoreFull, StoreUnavailable
+from descent.deploy.jobs.store import BadCursor, Conflict, Gone, StoreFull, StoreUnavailable
 from descent.deploy.pool import Context
 
 __all__ = ["Request", "application", "json_answer", "lines_answer", "moment"]
@@ -79,6 +80,8 @@ def application(
         try:
             try:
                 response = await answer(request)
+            except BadCursor as error:
+                raise HttpError(400, "invalid_query", str(error), field="cursor") from error
             except Gone as error:
                 raise HttpError(404, "not_found", str(error)) from error
             except Conflict as error:

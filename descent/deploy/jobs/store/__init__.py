@@ -3,6 +3,7 @@
 from descent.deploy.jobs.store.database import Database
 from descent.deploy.jobs.store.durable import Store
 from descent.deploy.jobs.store.errors import (
+    BadCursor,
     Conflict,
     Gone,
     StoreError,
@@ -26,5 +27,5 @@ from descent.deploy.jobs.store.records import (
 __all__ = [
     "Database", "Store", "new_id",
     "Content", "Event", "Job", "Lease", "NewJob", "NewUnit", "Page", "Submitted", "Swept", "Unit",
-    "Conflict", "Gone", "StoreError", "StoreFull", "StoreUnavailable",
+    "BadCursor", "Conflict", "Gone", "StoreError", "StoreFull", "StoreUnavailable",
 ]  # fmt: skip

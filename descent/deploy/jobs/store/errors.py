@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Conflict", "Gone", "StoreError", "StoreFull", "StoreUnavailable"]
+__all__ = ["BadCursor", "Conflict", "Gone", "StoreError", "StoreFull", "StoreUnavailable"]
 
 
 class StoreError(Exception):
@@ -29,6 +29,10 @@ class Conflict(Exception):
             "send the same request again, or another key"
         )
         self.key, self.job = key, job
+
+
+class BadCursor(Exception):
+    """A cursor that no page of this list ended with."""
 
 
 class Gone(Exception):

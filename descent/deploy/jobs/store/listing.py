@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from descent.deploy.jobs.store.errors import BadCursor
 from descent.deploy.jobs.store.records import Job, Page, Unit
 from descent.deploy.jobs.store.rows import JOB, UNIT, UNIT_BARE, job_of, unit_of
 from descent.deploy.jobs.store.transactions import Tx, marks
@@ -112,5 +113,5 @@ def _number(cursor: str | None) -> int:
     if not cursor:
         return -1
     if not cursor.isdecimal():
-        raise ValueError(f"{cursor!r} is not a cursor of this list")
+        raise BadCursor(f"{cursor!r} is not a cursor of this list")
     return int(cursor)
