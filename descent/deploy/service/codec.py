@@ -106,9 +106,40 @@ def _reader(adapter: TypeAdapter[Any]) -> Callable[[bytes], Any]:
         try:
             return validate(body, strict=True)
         except ValidationError as error:
+            whole = _with_whole_numbers(body, error)
+            if whole is None:
+                raise _refused(error) from None
+        try:
+            return validate(whole, strict=True)
+        except ValidationError as error:
             raise _refused(error) from None
 
     return decode
+
+
+def _with_whole_numbers(body: bytes, error: ValidationError) -> bytes | None:
+    """The body with 4.0 written 4 where an integer is asked for: in JSON they are one number."""
+    found = error.errors(include_url=False, include_context=False)
+    if found[0]["type"] == "json_invalid":
+        return None
+    held, changed = [from_json(body)], False
+    for each in found:
+        if each["type"] == "int_type" and isinstance(each["input"], float):
+            changed |= _set_whole(held, (0, *each["loc"]))
+    return to_json(held[0]) if changed else None
+
+
+def _set_whole(value: Any, path: tuple[int | str, ...]) -> bool:
+    try:
+        for step in path[:-1]:
+            value = value[step]
+        number = value[path[-1]]
+        if not (isinstance(number, float) and number.is_integer()):
+            return False
+        value[path[-1]] = int(number)
+    except (LookupError, TypeError):  # a path through a union names its member, too
+        return False
+    return True
 
 
 def _writer(adapter: TypeAdapter[Any], where: str) -> Callable[[Any], bytes]:

@@ -33,12 +33,15 @@ def job_paths(
     paths: dict[str, Any] = {}
     for operation, method, path, summary, query, body, result in table:
         media_out, schema = result if isinstance(result, tuple) else (_JSON, result)
+        responses = _ranged(answers(media_out, schema))
+        if "dryRun" in query:
+            responses["200"]["content"]["text/plain"] = {"schema": _TEXT}
         made: dict[str, Any] = {
             "operationId": f"{api.name}_{operation}",
             "summary": summary,
             "tags": [api.name],
             "parameters": _parameters(path, query),
-            "responses": _ranged(answers(media_out, schema)),
+            "responses": responses,
         }
         if body == "input":
             content = {media: {"schema": takes}}
@@ -93,6 +96,7 @@ _WAIT = {
 _LIMIT = {"type": "integer", "minimum": 1, "maximum": 1000}
 _PAGE = {"cursor": _TEXT, "limit": _LIMIT}
 _SAID = _object("message", message=_TEXT)
+_NEW = _object("id", id=_TEXT)
 _WORDS = ["in_queue", "in_progress", "completed", "failed", "cancelled"]
 _REQUEST = _object(
     "id status",
@@ -171,14 +175,20 @@ _TASK_BODY = {
     },
     "additionalProperties": False,
 }
+
+
+def _or_new(schema: dict[str, Any]) -> dict[str, Any]:
+    """A POST below the API whose first part is no id is a request to the service's own path."""
+    return {"anyOf": [schema, _NEW]}
+
+
 _NDJSON = ("application/x-ndjson", _TEXT)
 _ANY = ("*/*", {})
 
 # operation, method, path, summary, query ("!": required), body, answer
 _Row = tuple[str, str, str, str, dict[str, Any], Any, Any]
 _ASYNC: list[_Row] = [
-    ("submit", "post", "", "Accept a request; it is answered later", {}, "input",
-     _object("id", id=_TEXT)),
+    ("submit", "post", "", "Accept a request; it is answered later", {}, "input", _NEW),
     ("list", "get", "", "Requests, the newest first", {"status": _TEXT, **_PAGE}, None,
      _object("requests", requests=_list(_object("id status", id=_TEXT)), cursor=_MAYBE)),
     ("get", "get", "/{id}", "A request's status, and its result", {"wait": _WAIT}, None, _REQUEST),
@@ -186,8 +196,8 @@ _ASYNC: list[_Row] = [
      _SAID),
     ("result", "get", "/{id}/result", "The result, as the service answered it", {"wait": _WAIT},
      None, _ANY),
-    ("cancel", "post", "/{id}/cancel", "Cancel it", {}, None, _SAID),
-    ("retry", "post", "/{id}/retry", "Do it again", {}, None, _REQUEST),
+    ("cancel", "post", "/{id}/cancel", "Cancel it", {}, None, _or_new(_SAID)),
+    ("retry", "post", "/{id}/retry", "Do it again", {}, None, _or_new(_REQUEST)),
     ("dead_letters", "get", "/dead-letters", "Requests that failed every attempt", _PAGE, None,
      _DEAD),
     ("redrive", "post", "/dead-letters/redrive", "Do those again", {"id": _TEXT}, None,

@@ -120,7 +120,7 @@ def _answers(media: str, schema: dict[str, Any], status: str = "200") -> dict[st
     content = {media: body}
     if media == "text/event-stream":
         content = {
-            media: {"schema": {"type": "string"}, "x-item-schema": schema},
+            media: {"schema": _event(schema), "x-item-schema": schema},
             "application/x-ndjson": {"schema": {"type": "string"}, "x-item-schema": schema},
             _JSON: {"schema": {"type": "array", "items": schema}},
         }
@@ -135,6 +135,13 @@ def _answers(media: str, schema: dict[str, Any], status: str = "200") -> dict[st
             ("429", "Busy"), ("500", "Failed"), ("503", "Busy"), ("504", "Late"),
         ]
     }  # fmt: skip
+
+
+def _event(item: dict[str, Any]) -> dict[str, Any]:
+    """One server-sent event, as OpenAPI 3.2 describes a stream: the item is the event's data."""
+    data = {"type": "string", "contentMediaType": _JSON, "contentSchema": item}
+    properties = {"event": {"type": "string"}, "data": data}
+    return {"type": "object", "properties": properties, "required": ["data"]}
 
 
 def _of_application(

@@ -39,6 +39,7 @@ class Completions:
         self.name = name or self.config.get("name")
         self.asgi: ASGIApp = _not_loaded
         self.notes: list[str] = []
+        self.metrics: Any = None  # of its worker; the node tells them with its own
         self._service: Any = None
 
     def load(self) -> None:
@@ -59,6 +60,7 @@ class Completions:
         )
         self._service = app.state.service
         self._service.start()
+        self.metrics = self._service.metrics
         self.signature = _of_completions(app, made.completer)
         self.asgi = _short(app, chat=made.completer.chat is not None)
 

@@ -92,6 +92,22 @@ def test_errors_name_the_field(body: bytes, field: str, code: str, words: str) -
     assert words in error.message
 
 
+def test_a_whole_number_is_an_integer_however_it_is_written() -> None:
+    def predict(house: House, counts: list[int]) -> int: ...
+
+    made = signature.of(predict)
+    value = made.decode_json(b'{"house": {"rooms": 3.0}, "counts": [1, 2.0, 1e2]}')
+    assert value["house"].rooms == 3
+    assert value["counts"] == [1, 2, 100]
+    error = refused(made.decode_json, b'{"house": {"rooms": 3.0}, "counts": [1.5]}')
+    assert error.field == "counts[0]"
+
+    def single(n: int) -> int: ...
+
+    assert signature.of(single).decode_json(b"4.0") == 4
+    refused(signature.of(single).decode_json, b"4.5")
+
+
 def test_a_path_into_lists() -> None:
     def predict(houses: list[House]) -> list[float]: ...
 
