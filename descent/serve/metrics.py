@@ -7,7 +7,7 @@ Left out: several processes (one process serves one registry).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from descent.serve.aliases import Aliases, EngineMetrics
@@ -68,6 +68,11 @@ class Metrics:
         registry.register(EngineMetrics(engines))
         self._aliases = CollectorRegistry()
         self._aliases.register(Aliases(registry))
+
+    def collect(self) -> Iterator[Any]:
+        """The same for a registry elsewhere that this one is told with."""
+        yield from self.registry.collect()
+        yield from self._aliases.collect()
 
     def render(self) -> bytes:
         """Prometheus' text exposition format, version 0.0.4."""

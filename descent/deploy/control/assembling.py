@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import logging
+import socket
+from collections.abc import Iterator
+from typing import Any
 
 from descent.deploy.control.controlling import Controller
 from descent.deploy.control.describing import Description
 from descent.deploy.control.folders import Home
-from descent.deploy.control.fronts import Front, RealtimeFront
+from descent.deploy.control.fronts import Front, JobFront, RealtimeFront
 from descent.deploy.control.http_api import ControlApp
+from descent.deploy.control.openapi import document
 from descent.deploy.control.settings import NodeSettings
+from descent.deploy.control.splitting import SplitFront
 from descent.deploy.control.starting import Starter
-from descent.deploy.errors import DeployError
-from descent.deploy.gateway import Gateway
+from descent.deploy.gateway import Gateway, Route
 from descent.deploy.gateway.access import LineLog
+from descent.deploy.jobs.api import JobApi
+from descent.deploy.jobs.counting import Counts, JobsCollector
+from descent.deploy.jobs.housekeeping import Housekeeping
+from descent.deploy.jobs.results import Files
 from descent.deploy.jobs.store import Database, Store
-from descent.deploy.pool import Backend
+from descent.deploy.pool import Backend, Pool
+from descent.deploy.pools.command import CommandBackend
+from descent.deploy.pools.counting import PoolsCollector
 from descent.deploy.pools.local import LocalBackend
+from descent.deploy.service.faces import Faces, RouteLike
 from descent.deploy.spec import Spec
 
 __all__ = ["Parts"]
@@ -33,8 +44,12 @@ class Parts:
         self.access = LineLog(home.logs / "access.jsonl")
         hosts = None
         self.gateway = Gateway(access_log=self.access, allowed_hosts=hosts)
-        self.backends: dict[str, Backend] = {"local": LocalBackend()}
+        self.backends: dict[str, Backend] = {"local": LocalBackend(), "command": CommandBackend()}
         self.store = Store(Database.open(settings.database_url or home.database_url))
+        self.files = Files(settings.files_url or home.files_url)
+        self.housekeeping = Housekeeping(self.store, self.files)
+        self.gateway.metrics.register(JobsCollector(self._counts))
+        self.gateway.metrics.register(PoolsCollector(self._pools))
         starter = Starter(
             self.backends, home.logs, default=settings.backend, load_s=settings.load_s
         )
@@ -43,16 +58,60 @@ class Parts:
             drain_s=settings.drain_s, grace_s=settings.grace_s,
         )  # fmt: skip
         description = Description(self.controller, home, settings, lambda: url)
+        faces = Faces(self._routes, self._signature, control=document())
+        self.gateway.face, self.gateway.mounts["/openapi.json"] = faces.of, faces.node
         self.gateway.control = ControlApp(description, home.token, work_folder=home.path)
+
+    def _routes(self) -> Iterator[Route]:
+        yield from self.gateway.routes.by_name.values()
+
+    def _signature(self, route: RouteLike) -> dict[str, Any] | None:
+        """What an API takes and gives; a splitter what its targets do."""
+        api = self.controller.apis.get(route.name)
+        front = None if api is None else api.front
+        if isinstance(front, SplitFront):
+            found = front.find(front.spec.apis[0].name)
+            return None if found is None else found.signature
+        live = None if api is None else api.live
+        return None if live is None or live.pool is None else live.pool.signature
 
     def _front(self, spec: Spec) -> Front:
         if spec.kind == "RealtimeAPI":
             return RealtimeFront(self.gateway, spec)
-        raise DeployError(f"kind of '{spec.name}' is {spec.kind}: not yet")
+        if spec.kind in ("AsyncAPI", "BatchAPI", "TaskAPI"):
+            return JobFront(self.gateway, spec, self._jobs(spec))
+        return SplitFront(self.gateway, spec, self._go_back)
+
+    async def _go_back(self, splitter: str, apis: list[dict[str, Any]], why: str) -> None:
+        await self.controller.change(splitter, "guard", lambda spec: {"apis": apis}, reason=why)
+
+    def _jobs(self, spec: Spec) -> JobApi:
+        def log(line: str, **fields: Any) -> None:
+            live = self.controller.apis[spec.name].live
+            if live is not None:
+                live.log(line, **fields)
+
+        return JobApi(
+            spec, self.store, self.files, log,
+            worker=f"{socket.gethostname()}:{self.home.path}",
+            tasks=self.home.path / "tasks",
+            housekeeping=False,
+        )  # fmt: skip
+
+    def _counts(self) -> Iterator[Counts]:
+        for api in self.controller.apis.values():
+            if isinstance(api.front, JobFront):
+                yield api.front.jobs.counts
+
+    def _pools(self) -> Iterator[tuple[str, int, Pool]]:
+        for name, api in self.controller.apis.items():
+            if api.live is not None and api.live.pool is not None:
+                yield name, api.live.version, api.live.pool
 
     async def open(self) -> None:
         """Connect to what must be there before requests are answered."""
         self.home.versions.mkdir(parents=True, exist_ok=True)
+        self.housekeeping.start()
 
     def busy(self) -> bool:
         """Whether requests are inside or wait."""
@@ -63,5 +122,6 @@ class Parts:
         await self.controller.close()
         for backend in self.backends.values():
             await backend.close()
+        await self.housekeeping.close()
         await self.store.close()
         self.access.close()

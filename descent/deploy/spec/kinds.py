@@ -92,6 +92,11 @@ class Spec(Part):
         if broken:
             raise PydanticCustomError("rules", "{broken}", {"broken": broken})
         _fill(self, "networking", endpoint=self.networking.endpoint or f"/{self.name}")
+        if self.batching is not None and "max_concurrency" not in self.pod.model_fields_set:
+            # One batch that runs and one that gathers; with Cortex' 1, none would ever fill.
+            most = {"RealtimeAPI": 30_000, "AsyncAPI": 100}.get(self.kind, 1)
+            at_once = min(most, 2 * self.batching.max_batch_size)
+            _fill(self, "pod", max_concurrency=at_once)
         scaling = self.autoscaling
         if scaling.init_replicas is None:
             _fill(self, "autoscaling", init_replicas=scaling.min_replicas)
