@@ -23,6 +23,7 @@ from descent.deploy.pool import LoadError, Replica, Start
 from descent.deploy.pools.memory import resident_bytes
 from descent.deploy.pools.output import Output, claimed
 from descent.deploy.service.app import ServiceApp
+from descent.deploy.service.counting import ServiceCounts
 from descent.deploy.service.living import around, illness, make, unload, warm
 
 __all__ = ["LocalBackend", "LocalPool"]
@@ -38,10 +39,12 @@ class LocalBackend:
 
     def __init__(self) -> None:
         self._pools: set[LocalPool] = set()
+        self._counts: dict[str, ServiceCounts] = {}
 
     async def start(self, start: Start) -> LocalPool:
         """Load and warm a version. Raises `LoadError`; then nothing of it is left."""
-        pool = LocalPool(start, on_close=self._pools.discard)
+        counts = self._counts.setdefault(start.spec.name, ServiceCounts())
+        pool = LocalPool(start, self._pools.discard, counts)
         await pool.scale(1)
         self._pools.add(pool)
         return pool
@@ -52,11 +55,16 @@ class LocalBackend:
 
 
 class LocalPool:
-    """One version, in this process. `on_batch(size)`, where set, is told of every batch."""
+    """One version, in this process. `counts`: of its API's work, by earlier versions too."""
 
-    def __init__(self, start: Start, on_close: Callable[[LocalPool], None] | None = None) -> None:
+    def __init__(
+        self,
+        start: Start,
+        on_close: Callable[[LocalPool], None] | None = None,
+        counts: ServiceCounts | None = None,
+    ) -> None:
         self.signature: dict[str, Any] | None = None
-        self.on_batch: Callable[[int], None] | None = None
+        self.counts = ServiceCounts() if counts is None else counts
         self._start = start
         self._output = Output(start.log)
         self._on_close = on_close
@@ -82,6 +90,14 @@ class LocalPool:
             await service(scope, receive, send)
         finally:
             claimed.reset(token)
+
+    @property
+    def metrics(self) -> Any:
+        """The service's own collector, if any: what has `collect()`, as Prometheus' registry."""
+        metrics = (
+            None if self._service is None else getattr(self._service.instance, "metrics", None)
+        )
+        return metrics if hasattr(metrics, "collect") else None
 
     def replicas(self) -> list[Replica]:
         """The one copy."""
@@ -127,8 +143,7 @@ class LocalPool:
             instance = await make(start)
             service = None
             try:
-                service = around(instance, start)
-                service.on_batch = self._note_batch
+                service = around(instance, start, self.counts)
                 await service.start()
                 await warm(service, start.spec.warm_up)
                 return service
@@ -158,10 +173,6 @@ class LocalPool:
         with self._output.taken():
             await service.close(grace_s)
             await unload(service.instance, self._start.log)
-
-    def _note_batch(self, size: int) -> None:
-        if self.on_batch is not None:
-            self.on_batch(size)
 
     async def _watch_health(self) -> None:
         failures = 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 import traceback
 import uuid
 from collections.abc import Callable
@@ -22,12 +23,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from descent.deploy.errors import HttpError, send_error
 from descent.deploy.pool import Context
 from descent.deploy.service import signature
-from descent.deploy.service.base import endpoints_of
+from descent.deploy.service.base import JOB_COMPLETE, endpoints_of
 from descent.deploy.service.batched import BatchedMethod
+from descent.deploy.service.counting import ServiceCounts
 from descent.deploy.service.inflight import InFlight, current
 from descent.deploy.service.lifespan import Lifespan
 from descent.deploy.service.methods import Method, takes_nothing, without_input
-from descent.deploy.service.streaming import send_stream
+from descent.deploy.service.streaming import Groups, send_stream
 from descent.deploy.service.threads import Workers, until_ended
 
 if TYPE_CHECKING:
@@ -36,23 +38,26 @@ if TYPE_CHECKING:
 __all__ = ["ServiceApp", "asgi_of"]
 
 Log = Callable[..., None]
+_JOB_THREADS = 64
 
 
 class ServiceApp:
     """Answers with `instance`, within the limits of `spec`.
 
-    `log(line, **fields)` is told of failures: level, request_id, traceback. `on_batch(size)`, where
-    set, of every batch. `signature` is a pool's (pool.py). Raises TypeError for a service that
-    cannot work (no predict, annotations without a JSON form, batching of a stream).
+    `log(line, **fields)` is told of failures: level, request_id, traceback. `signature` is a pool's
+    (pool.py). Raises TypeError for a service that cannot work (no predict, annotations without a
+    JSON form, batching of a stream).
     """
 
-    def __init__(self, instance: Any, spec: Spec, log: Log) -> None:
+    def __init__(
+        self, instance: Any, spec: Spec, log: Log, counts: ServiceCounts | None = None
+    ) -> None:
         self.instance = instance
         self.spec = spec
         self.in_flight = 0
         self.last_failure: str | None = None  # the latest exception that became a 500
-        self.on_batch: Callable[[int], None] | None = None
-        self.workers = Workers(spec.pod.max_concurrency, name=spec.name)
+        self.counts = ServiceCounts() if counts is None else counts
+        self.workers = Workers(_threads(spec), name=spec.name)
         self._log = log
         self._asgi = asgi_of(instance)
         self._lifespan = None if self._asgi is None else Lifespan(self._asgi)
@@ -64,6 +69,7 @@ class ServiceApp:
             predict = self._predict_method()
             self._methods = {"": {"POST": predict}, "/": {"POST": predict}}
             self.signature = predict.signature.as_json()
+            self.signature["endpoints"] = self._described_endpoints()
             self._add_endpoints()
 
     async def start(self) -> None:
@@ -126,7 +132,19 @@ class ServiceApp:
         if isinstance(result, Response):
             return await result(request.scope, request.receive, sending)
         accept, media = request.header(b"accept"), method.signature.output_type
-        await send_stream(result, accept, media, sending, lambda e: self._said_of(e, request))
+        groups = self._counted(result, request.since)
+        await send_stream(groups, accept, media, sending, lambda e: self._said_of(e, request))
+
+    async def _counted(self, groups: Groups, since: float) -> Groups:
+        first = True
+        try:
+            async for group in groups:
+                now = time.perf_counter()
+                self.counts.group(len(group), now - since, first=first)
+                since, first = now, False
+                yield group
+        finally:
+            await groups.aclose()
 
     def _said_of(self, error: BaseException, request: InFlight) -> HttpError | None:
         """What the client is told; None: nothing, the request was cancelled from outside."""
@@ -178,7 +196,7 @@ class ServiceApp:
         examples = self.spec.warm_up
         known = signature.of(instance, batched=batching is not None, examples=examples)
         if batching is not None:
-            return BatchedMethod(instance, known, self.workers, batching, self._note_batch)
+            return BatchedMethod(instance, known, self.workers, batching, self.counts.batch)
         predict = getattr(instance, "predict", instance)
         decode, encode = getattr(instance, "decode", None), getattr(instance, "encode", None)
         return Method(predict, known, self.workers, decode=decode, encode=encode)
@@ -194,9 +212,16 @@ class ServiceApp:
             for verb in verbs:
                 self._methods.setdefault(path, {})[verb] = method
 
-    def _note_batch(self, size: int) -> None:
-        if self.on_batch is not None:
-            self.on_batch(size)
+    def _described_endpoints(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "path": path,
+                "methods": list(methods),
+                **next(iter(methods.values())).signature.as_json(),
+            }
+            for path, methods in self._methods.items()
+            if path not in ("", "/", JOB_COMPLETE)
+        ]
 
     def _context(self, scope: Scope) -> Context:
         """Where no gateway stands before it: the id asked for, the spec's own time limit."""
@@ -224,6 +249,11 @@ class ServiceApp:
             await send({"type": message["type"] + ".complete"})
             if ending:
                 return
+
+
+def _threads(spec: Spec) -> int:
+    """As many as requests are let in at once; of a batch job's, as many as it has workers."""
+    return _JOB_THREADS if spec.kind == "BatchAPI" else spec.pod.max_concurrency
 
 
 async def _send(body: bytes, media: str, send: Send) -> None:

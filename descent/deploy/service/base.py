@@ -12,8 +12,9 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-__all__ = ["Service", "endpoint", "endpoints_of"]
+__all__ = ["JOB_COMPLETE", "Service", "endpoint", "endpoints_of"]
 
+JOB_COMPLETE = "/on-job-complete"  # where Cortex tells a service that a job's work is done
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -31,6 +32,9 @@ class Service:
     check_health(self)     raises (or returns False) when the service should be loaded anew
     on_job_complete(self)  called once when a batch job's work is done
     unload(self)           close what load opened
+
+    metrics                what is told at /metrics with the node's own: an attribute with
+                           `collect()`, as a `prometheus_client.CollectorRegistry`
 
     `def` runs in a thread, `async def` in the event loop (never block there); generators of both
     kinds stream: JSON values as server-sent events, bytes as they are. Up to `pod.max_concurrency`
@@ -65,4 +69,4 @@ def endpoints_of(instance: Any) -> Iterator[tuple[str, tuple[str, ...], Callable
         if marked is not None:
             yield (*marked, getattr(instance, name))
     if callable(completed := getattr(instance, "on_job_complete", None)):
-        yield "/on-job-complete", ("POST",), completed
+        yield JOB_COMPLETE, ("POST",), completed

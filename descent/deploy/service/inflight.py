@@ -9,6 +9,7 @@ are answered sooner, and pay for one timer.
 from __future__ import annotations
 
 import asyncio
+import time
 from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -33,12 +34,13 @@ class InFlight:
 
     __slots__ = (
         "_alarm", "_task", "_watcher", "_watching", "answering", "body", "context", "receive",
-        "scope", "why", "work",
+        "scope", "since", "why", "work",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, context: pool.Context) -> None:
         self.scope = scope
         self.context = context
+        self.since = time.perf_counter()
         self.body = b""
         self.work: Any = None
         self.why: HttpError | None = None

@@ -16,6 +16,7 @@ from typing import Any
 from descent.deploy.asking import ask
 from descent.deploy.pool import Context, LoadError, Start
 from descent.deploy.service.app import ServiceApp
+from descent.deploy.service.counting import ServiceCounts
 from descent.deploy.service.methods import runs_in_loop
 from descent.deploy.service.opening import open_target
 from descent.deploy.service.threads import Workers
@@ -50,10 +51,14 @@ async def make(start: Start) -> Any:
     return instance
 
 
-def around(instance: Any, start: Start) -> ServiceApp:
+def around(instance: Any, start: Start, counts: ServiceCounts | None = None) -> ServiceApp:
     """The application around a loaded instance. Raises `LoadError` for one that cannot work."""
+    spec = start.spec
+    if spec.batching is not None and 1 < spec.pod.max_concurrency < spec.batching.max_batch_size:
+        most = spec.pod.max_concurrency
+        start.log(f"no batch can be larger than pod.max_concurrency, {most}", level="warning")
     try:
-        return ServiceApp(instance, start.spec, start.log)
+        return ServiceApp(instance, spec, start.log, counts)
     except Exception as error:
         raise LoadError(f"'{start.spec.name}' cannot be served: {error}") from error
 

@@ -222,6 +222,10 @@ def test_paths_methods_and_what_is_said_about_others():
             assert await told(app, path="/names", method="GET") == ["a", "b"]
             assert (await post(app, path="/on-job-complete")).status == 200
             assert sorter.completed
+            assert [(e["path"], e["methods"]) for e in app.signature["endpoints"]] == [
+                ("/names", ["GET"]),
+                ("/top", ["POST"]),
+            ]
             answer = await post(app, [1], "/bottom")
             assert answer.status == 404
             assert "/top" in error_of(answer)["message"]

@@ -51,12 +51,11 @@ def test_requests_that_come_together_are_one_batch_in_order(make):
     async def scenario():
         instance = make()
         async with served(instance, batching=batching(size=8, wait_ms=1000)) as app:
-            sizes = []
-            app.on_batch = sizes.append
             answers = await asyncio.gather(*(told(app, i) for i in range(8)))
             assert answers == [2 * i for i in range(8)]
             assert instance.batches == [list(range(8))]
-            assert sizes == [8]
+            assert app.counts.batch_size.total == 8
+            assert sum(app.counts.batch_size.counts) == 1
 
     run(scenario())
 

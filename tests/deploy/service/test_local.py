@@ -285,11 +285,9 @@ def test_a_scikit_learn_model_answers_in_batches(tmp_path):
 
     async def scenario():
         backend = LocalBackend()
-        sizes = []
         pool = await backend.start(
             start_of(tmp_path, code, batching={"max_batch_size": 4, "max_wait_ms": 500})
         )
-        pool.on_batch = sizes.append
         rows = [
             [5.1, 3.5, 1.4, 0.2],
             [6.7, 3.0, 5.2, 2.3],
@@ -298,7 +296,7 @@ def test_a_scikit_learn_model_answers_in_batches(tmp_path):
         ]
         answers = await asyncio.gather(*(told(pool, row) for row in rows))
         assert [a[1] for a in answers] == ["setosa", "virginica", "versicolor", "setosa"]
-        assert sizes == [4]
+        assert (pool.counts.batch_size.total, sum(pool.counts.batch_size.counts)) == (4, 1)
         await backend.close()
 
     run(scenario())
