@@ -89,12 +89,13 @@ class Types:
         fields = {}
         for key, part in schema["properties"].items():
             tp = self.of(part, f"{name}{identifier(key, 'Field').title()}", root)
-            fields[key] = tp if key in required else f"NotRequired[{tp}]"
-        if all(key.isidentifier() and not keyword.iskeyword(key) for key in fields):
+            # Quoted, as a class may come later, or be this one.
+            fields[key] = repr(tp) if key in required else f"NotRequired[{tp!r}]"
+        if all(map(_plain, fields)):
             lines = [f"    {key}: {tp}" for key, tp in fields.items()]
             self._classes[name] = "\n".join([f"class {name}(TypedDict):", *lines])
-        else:  # the functional form evaluates its types: names that come later are quoted
-            lines = [f"        {key!r}: {tp!r}," for key, tp in fields.items()]
+        else:
+            lines = [f"        {key!r}: {tp}," for key, tp in fields.items()]
             self._classes[name] = "\n".join(
                 [f"{name} = TypedDict(", f"    {name!r},", "    {", *lines, "    },", ")"]
             )
@@ -107,6 +108,11 @@ class Types:
             name, number = f"{base}{number}", number + 1
         self._taken.add(name)
         return name
+
+
+def _plain(key: str) -> bool:
+    """May it be written as an attribute? (Names with two underscores are changed in classes.)"""
+    return key.isidentifier() and not keyword.iskeyword(key) and not key.startswith("__")
 
 
 def identifier(text: str, otherwise: str) -> str:

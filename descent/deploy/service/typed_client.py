@@ -123,7 +123,9 @@ def _method(
 
 def _named(schema: Mapping[str, Any]) -> bool:
     properties = schema.get("properties")
-    return isinstance(properties, dict) and all(identifier(key, "x") == key for key in properties)
+    return isinstance(properties, dict) and all(
+        identifier(key, "x") == key and key != "self" for key in properties
+    )
 
 
 def _spread(schema: Mapping[str, Any], types: Types) -> tuple[list[str], str]:
