@@ -70,20 +70,19 @@ class Types:
                 return "Any"
             if part.get("type") != "object" or "properties" not in part:
                 return self.of(part, name, root) if not _within(part, ref) else "Any"
-            self._of_ref[key] = self._name(part.get("title") or name)
-            self._class(self._of_ref[key], part, root)
+            made = self._of_ref[key] = self._name(part.get("title") or name)
+            self._of_ref[key] = self._class(made, part, root)
         return self._of_ref[key]
 
     def _object(self, schema: dict[str, Any], name: str, root: dict[str, Any]) -> str:
         if schema.get("properties"):
-            made = self._name(schema.get("title") or name)
-            self._class(made, schema, root)
-            return made
+            return self._class(self._name(schema.get("title") or name), schema, root)
         rest = schema.get("additionalProperties")
         value = self.of(rest, name, root) if isinstance(rest, dict) else "Any"
         return f"dict[str, {value}]"
 
-    def _class(self, name: str, schema: dict[str, Any], root: dict[str, Any]) -> None:
+    def _class(self, name: str, schema: dict[str, Any], root: dict[str, Any]) -> str:
+        """Write a class; its name, or that of the same one which is there already."""
         self._classes[name] = ""  # its place, before those it needs
         required = set(schema.get("required") or ())
         fields = {}
@@ -99,6 +98,16 @@ class Types:
             self._classes[name] = "\n".join(
                 [f"{name} = TypedDict(", f"    {name!r},", "    {", *lines, "    },", ")"]
             )
+
+        same = [n for n in self._classes if n != name and self._same(n, name)]
+        if same:
+            del self._classes[name]
+            self._taken.discard(name)
+        return same[0] if same else name
+
+    def _same(self, one: str, other: str) -> bool:
+        """Are they written alike, but for their names?"""
+        return self._classes[one] == re.sub(rf"\b{other}\b", one, self._classes[other])
 
     def _name(self, wanted: str) -> str:
         base = identifier(wanted, "Value")

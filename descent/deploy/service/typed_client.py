@@ -100,10 +100,12 @@ def _method(
 ) -> str:
     """One call, as source."""
     shown = "" if name == "__call__" else name.title().replace("_", "")
-    takes, gives = _types(known, types, f"{shown}Input", f"{shown}Output")
-    arguments, value = ["self", f"value: {takes}"], "value"
     schema = known.get("input") or {}
-    if known.get("spread") and _named(schema):
+    spread = known.get("spread") and _named(schema)
+    plain = {**known, "input": {}} if spread or verb == "GET" else known
+    takes, gives = _types(plain, types, f"{shown}Input", f"{shown}Output")
+    arguments, value = ["self", f"value: {takes}"], "value"
+    if spread:
         arguments, value = _spread(schema, types)
     if verb == "GET":
         arguments, value = ["self"], "None"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import http.server
 import io
-import json
 import threading
 import types
 import typing
@@ -24,7 +23,7 @@ from descent.deploy.service.typed_client import client_source
 
 def load(source: str) -> types.ModuleType:
     module = types.ModuleType("client_made")
-    exec(compile(source, "client.py", "exec"), module.__dict__)
+    exec(compile(source, "client.py", "exec", dont_inherit=True), module.__dict__)
     return module
 
 
@@ -177,4 +176,8 @@ def test_types() -> None:
     assert types.of(loop, "X") == "Any"
     assert identifier("for", "x") == "for_"
     assert identifier("9", "x") == "x_9"
-    json.dumps(types.source())
+    again = types.of({"$ref": "#/$defs/Other", "$defs": {"Other": node}}, "X")
+    assert again != "Node"  # its `next` is the other schema's Node
+    flat = {"type": "object", "title": "Flat", "properties": {"a": {"type": "string"}}}
+    assert types.of(flat, "X") == types.of(dict(flat), "Y") == "Flat"
+    assert types.source().count("class Flat") == 1
