@@ -31,7 +31,7 @@ __all__ = ["AsyncKind"]
 
 ID = re.compile(r"[0-9a-f]{20}")
 WORDS = ("in_queue", "in_progress", "completed", "failed", "cancelled")
-MOST_WAITING = 100_000  # where the spec sets no pod.max_queue_length
+MOST_WAITING = 100_000
 INLINE_RESULT_BYTES = 1 << 20  # a larger JSON result is fetched from …/result
 DROPPED = {  # of this hop, or secrets that must not lie in a database
     "authorization", "connection", "content-length", "cookie", "expect", "host", "idempotency-key",
@@ -41,10 +41,11 @@ DROPPED = {  # of this hop, or secrets that must not lie in a database
 
 
 class AsyncKind:
-    """The HTTP of an AsyncAPI, and the work on its requests."""
+    """The HTTP of an AsyncAPI, and the work on its requests. `most_waiting`: more are refused."""
 
     def __init__(self, room: Room):
         self.room = room
+        self.most_waiting = MOST_WAITING
         self.workers: Workers | None = None
 
     async def start(self) -> None:
@@ -126,13 +127,12 @@ class AsyncKind:
         return json_answer({"id": job.id}, status, headers)
 
     async def _refuse_if_full(self) -> None:
-        pod, room = self.room.spec.pod, self.room
-        limit = pod.max_queue_length if "max_queue_length" in pod.model_fields_set else MOST_WAITING
+        room, limit = self.room, self.most_waiting
         counts = await room.store.counts(room.api)
         if counts["queued"] < limit:
             return
         pace = room.counts.times.sum_s / max(1, room.counts.times.count)
-        workers = max(1, room.calls.ready() * pod.max_concurrency)
+        workers = max(1, room.calls.ready() * room.spec.pod.max_concurrency)
         raise HttpError(
             503,
             "queue_full",

@@ -22,6 +22,7 @@ from descent.deploy.jobs.calling import failure
 from descent.deploy.jobs.enqueuing import Enqueuing
 from descent.deploy.jobs.http import Request, json_answer, lines_answer
 from descent.deploy.jobs.inputs import Inputs
+from descent.deploy.jobs.loops import end_loop, set_within
 from descent.deploy.jobs.room import Room
 from descent.deploy.jobs.store import Job, Lease, StoreError
 from descent.deploy.jobs.submissions import BatchSubmission, parse
@@ -38,9 +39,9 @@ class BatchKind:
     def __init__(self, room: Room, inputs: Inputs | None = None):
         self.room = room
         self.inputs = inputs or Inputs()
-        self.enqueuing = Enqueuing(room, self.inputs)
-        self.workers: dict[str, Workers] = {}
         self._look = asyncio.Event()
+        self.enqueuing = Enqueuing(room, self.inputs, self._look.set)
+        self.workers: dict[str, Workers] = {}
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -50,10 +51,7 @@ class BatchKind:
 
     async def close(self, grace_s: float) -> None:
         """Finish the batches that have begun within `grace_s`; give back the rest."""
-        if self._watch is not None:
-            self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
+        await end_loop(self._watch)
         await self.enqueuing.close()
         await asyncio.gather(*(workers.close(grace_s) for workers in self.workers.values()))
         self.workers.clear()
@@ -94,7 +92,8 @@ class BatchKind:
         body = await request.body()
         submission = await asyncio.to_thread(parse, BatchSubmission, body)
         if request.flag("dryRun"):
-            return Response(await asyncio.to_thread(self._dry_run, submission), 200)
+            said = await asyncio.to_thread(self._dry_run, submission)
+            return Response(said, 200, None, "text/plain")  # people read it, as in Cortex
         await asyncio.to_thread(self.inputs.check, submission)
         job = await self.enqueuing.accept(submission, body, request.headers.get("idempotency-key"))
         self._look.set()
@@ -152,8 +151,7 @@ class BatchKind:
         while True:
             with contextlib.suppress(StoreError):
                 await self._look_for_jobs()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), LOOK_S)
+            await set_within(self._look, LOOK_S)
             self._look.clear()
 
     async def _look_for_jobs(self) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from descent.deploy.jobs.answers import job_row
 from descent.deploy.jobs.calling import failure
+from descent.deploy.jobs.loops import end_loop
 from descent.deploy.jobs.room import Room
 from descent.deploy.jobs.store import Event, Job, StoreError
 from descent.deploy.jobs.webhooks import Undelivered, Webhooks, secret_from
@@ -41,10 +42,7 @@ class Deliveries:
 
     async def close(self) -> None:
         """Leave the rest for the next start: a claim runs out by itself."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end_loop(self._task)
         await self.webhooks.close()
 
     async def _for_ever(self) -> None:

@@ -84,8 +84,8 @@ def _next(text: str, at: int, ended: bool) -> tuple[bytes | None, int]:
         raise _Wrong(error.msg, error.pos) from None
     except (ValueError, RecursionError) as error:
         raise _Wrong(str(error), at) from None
-    if end == len(text) and not ended and text[end - 1] not in '}]"':
-        return None, at  # 12 may go on as 123
+    if end >= len(text) - 2 and not ended and text[end - 1] not in '}]"':
+        return None, at  # 12 may go on as 123, 1.5e as 1.5e10
     return text[at:end].encode(), end
 
 

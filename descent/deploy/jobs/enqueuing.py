@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from descent.deploy.errors import HttpError
 from descent.deploy.jobs.inputs import Inputs
@@ -26,10 +26,11 @@ EVENTS = ("on-job-complete",)
 
 
 class Enqueuing:
-    """Accepts submissions; `resume` goes on with those a crash interrupted."""
+    """Accepts submissions; `resume` goes on with those a crash interrupted. `filled` is called
+    when a job may run."""
 
-    def __init__(self, room: Room, inputs: Inputs):
-        self.room, self.inputs = room, inputs
+    def __init__(self, room: Room, inputs: Inputs, filled: Callable[[], None]):
+        self.room, self.inputs, self.filled = room, inputs, filled
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def accept(self, submission: BatchSubmission, body: bytes, key: str | None) -> Job:
@@ -118,6 +119,7 @@ class Enqueuing:
                         await room.store.add_units(job.id, chunk, start=start)
                     start += len(chunk)
                 await room.store.start_job(job.id)
+                self.filled()
                 return
             except HttpError as error:  # a file that cannot be read, a batch that is too large
                 await self._give_up(job.id, str(error))

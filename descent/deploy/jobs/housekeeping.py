@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from descent.deploy.jobs.loops import end_loop
 from descent.deploy.jobs.results import Files
 from descent.deploy.jobs.store import Store, StoreError
 
@@ -27,10 +28,7 @@ class Housekeeping:
 
     async def close(self) -> None:
         """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end_loop(self._task)
 
     async def _for_ever(self) -> None:
         rounds = 0

@@ -12,7 +12,7 @@ import gzip
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -75,7 +75,7 @@ class Inputs:
 
     def _documents(self, source: DelimitedFiles) -> Iterator[bytes]:
         for path in self.files(source):
-            with closing(self._open(path)) as file:
+            with self._open(path) as file:
                 try:
                     yield from values(file.read, path, BATCH_BYTES)
                 except DocumentError as error:
@@ -83,13 +83,19 @@ class Inputs:
                 except (OSError, EOFError) as error:
                     raise _refused(f"{path} cannot be read: {error}", "paths") from None
 
-    def _open(self, path: str) -> IO[bytes]:
+    @contextmanager
+    def _open(self, path: str) -> Iterator[IO[bytes]]:
         try:
             system, inside = self._reach(path)
             raw = open(inside, "rb") if system is None else system.open(inside, "rb")
         except OSError as error:
             raise _refused(f"{path} cannot be read: {error.strerror or error}", "paths") from None
-        return gzip.open(raw, "rb") if path.endswith(".gz") else raw  # type: ignore[return-value]
+        with raw:
+            if not path.endswith(".gz"):
+                yield raw
+                return
+            with gzip.open(raw, "rb") as unpacked:
+                yield unpacked  # type: ignore[misc]
 
     def _below(self, path: str) -> Iterator[str]:
         """All files that `path` names: itself, those below it, or those whose name it begins."""
@@ -157,9 +163,13 @@ def _plain(path: str) -> str:
 
 def _json(value: Any) -> bytes:
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        return json.dumps(
+            value, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        ).encode()
     except UnicodeEncodeError:  # half of a surrogate pair: JSON may hold it, UTF-8 may not
-        return json.dumps(value, separators=(",", ":")).encode()
+        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+    except ValueError:
+        raise _refused("an item holds a number beyond 1.8e308", "items") from None
 
 
 def _grouped(items: Iterator[bytes], size: int) -> Iterator[tuple[bytes, int]]:

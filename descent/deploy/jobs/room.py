@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from descent.deploy.errors import HttpError
 from descent.deploy.jobs.calling import Calls
 from descent.deploy.jobs.contents import Contents
 from descent.deploy.jobs.counting import Counts
+from descent.deploy.jobs.loops import set_within
 from descent.deploy.jobs.results import Files
 from descent.deploy.jobs.store import Job, Store
 from descent.deploy.pool import Pool
@@ -72,8 +72,7 @@ class Room:
             event = asyncio.Event()
             self._ended[job.id].add(event)
             try:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(event.wait(), min(left, LOOK_S))
+                await set_within(event, min(left, LOOK_S))
             finally:
                 waiting = self._ended.get(job.id)
                 if waiting is not None:

@@ -53,7 +53,6 @@ class Run:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._guardian: subprocess.Popen[bytes] | None = None
 
     @staticmethod
     def latest(folder: Path, round: int) -> tuple[Run | None, int]:
@@ -78,8 +77,6 @@ class Run:
 
     def alive(self) -> bool:
         """Whether its guardian lives (holds the lock)."""
-        if self._guardian is not None and self._guardian.poll() is None:
-            return True
         try:
             with (self.folder / "lock").open() as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -90,7 +87,7 @@ class Run:
         return False
 
     def begin(self, command: Command, job: dict[str, Any]) -> None:
-        """Start it. Raises `OSError`."""
+        """Start it; blocks for some 20 ms. Raises `OSError`."""
         order = {
             "argv": command.argv,
             "cwd": command.cwd,
@@ -100,14 +97,16 @@ class Run:
         }
         write_atomically(self.folder / "job.json", json.dumps(job))
         write_atomically(self.folder / "command.json", json.dumps(order))
-        self._guardian = subprocess.Popen(
-            [sys.executable, "-I", shim.__file__, str(self.folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "guardian.txt").open("ab"),
-            start_new_session=True,  # a signal to the node is not meant for its tasks
-            cwd="/",
-        )
+        with (self.folder / "guardian.txt").open("ab") as said:
+            subprocess.run(  # it goes on in a child of its own and returns at once
+                [sys.executable, "-I", shim.__file__, str(self.folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                start_new_session=True,  # a signal to the node is not meant for its tasks
+                cwd="/",
+                check=False,
+            )
 
     def stop(self) -> None:
         """Ask for its end: SIGTERM to its processes, SIGKILL after the grace."""

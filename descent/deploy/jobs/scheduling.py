@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
+from descent.deploy.jobs.loops import end_loop
 from descent.deploy.jobs.room import Room
 from descent.deploy.jobs.schedules import Schedule
 from descent.deploy.jobs.store import NewJob, NewUnit, StoreError
@@ -32,10 +33,7 @@ class Scheduling:
 
     async def close(self) -> None:
         """Stop looking."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end_loop(self._task)
 
     async def _for_ever(self) -> None:
         known: str | None = ""

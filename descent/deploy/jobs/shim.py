@@ -34,6 +34,9 @@ def main(folder: Path) -> int:
         return 3  # another shim has this attempt
     if (folder / "exit.json").exists():
         return 0
+    # The lock goes on with the child. The node is not its parent: nobody need wait for it.
+    if os.fork():
+        os._exit(0)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: (folder / "stop").touch())
     _prctl(PR_SET_CHILD_SUBREAPER, 1)  # what the command leaves behind becomes ours to end

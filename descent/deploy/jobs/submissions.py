@@ -9,6 +9,7 @@ has no effect: dead letters stay in the job (GET /<api>/dead-letters?jobID=…).
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -103,10 +104,18 @@ Submission = TypeVar("Submission", "BatchSubmission", "TaskSubmission")
 SOURCES = ("item_list", "file_path_lister", "delimited_files")
 
 
+def _refuse(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON")
+
+
 def parse(kind: type[Submission], body: bytes) -> Submission:
     """The submission in `body`. Raises `HttpError` 400 naming the field."""
     try:
-        submission = kind.model_validate_json(body or b"{}")
+        value = json.loads(body or b"{}", parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise HttpError(400, "invalid_json", f"the body is no JSON: {error}") from None
+    try:
+        submission = kind.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or None

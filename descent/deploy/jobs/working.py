@@ -16,8 +16,9 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from descent.deploy.jobs.loops import end_loop, set_within
 from descent.deploy.jobs.store import Content, Lease, Store, StoreError, StoreFull, StoreUnavailable
 
 __all__ = ["Done", "Failed", "Workers"]
@@ -71,6 +72,7 @@ class Workers:
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
         self._mean_s: float | None = None
+        self._failed = -1e9  # when a unit last was
         self._closing = False
         self._loop: asyncio.Task[None] | None = None
         self._renewer: asyncio.Task[None] | None = None
@@ -83,7 +85,7 @@ class Workers:
     async def close(self, grace_s: float = 0.0) -> None:
         """Lease no more; wait `grace_s` for what has begun; give the rest back, uncounted."""
         self._closing = True
-        await _end(self._loop)
+        await end_loop(self._loop)
         self._waiting.clear()
         for key in [key for key in self.active if key not in self._tasks]:
             await self._give_back(self.active[key])
@@ -93,7 +95,7 @@ class Workers:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await _end(self._renewer)
+        await end_loop(self._renewer)
 
     def stop_work(self, job: str) -> None:
         """The job has ended: stop what works on it."""
@@ -122,7 +124,10 @@ class Workers:
             if last:
                 await self._alone(last)
             elif not leases:
-                await self.store.wait(self.api, PATIENCE_S)
+                # What failed a moment ago is due again soon: look sooner, then less and less.
+                since = time.monotonic() - self._failed
+                patience_s = min(PATIENCE_S, max(0.05, since / 4))
+                await self.store.wait(self.api, patience_s)
 
     def _wanted(self) -> int:
         """How many units to lease now: what can begin, and a little more when they are short."""
@@ -151,8 +156,7 @@ class Workers:
 
     async def _change(self) -> None:
         """Until a unit is over, or a quarter of a second: capacity may have changed."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), 0.25)
+        await set_within(self._changed, 0.25)
         self._changed.clear()
 
     async def _alone(self, last: list[Lease]) -> None:
@@ -208,6 +212,7 @@ class Workers:
             done = await self._surely(lambda: self.store.commit(lease, content))
             return "done" if done else "refused"
         failed = outcome
+        self._failed = time.monotonic()
         return await self._surely(
             lambda: self.store.fail(
                 lease,
@@ -252,10 +257,3 @@ class Workers:
 
 def _key(lease: Lease) -> tuple[str, int]:
     return lease.job, lease.index
-
-
-async def _end(task: asyncio.Task[Any] | None) -> None:
-    if task is not None:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
