@@ -90,14 +90,20 @@ def _followed(node: Any, api: str, job: str) -> dict[str, Any]:
     said = ""
     while True:
         state = node.get_job(api, job)
-        total = state.get("total") or 0
-        text = f"{state['status']}  {state.get('done', 0)}/{total}"
+        text = state["status"] + _progress(state)
         if text != said:
             console.print(text, style="dim")
             said = text
         if state["ended"]:
             return state
         time.sleep(0.5)
+
+
+def _progress(state: dict[str, Any]) -> str:
+    counts = state.get("metrics", state)
+    total = counts.get("total") or state.get("total")
+    said = f"  {counts.get('succeeded', 0)}/{total}" if total else ""
+    return said + (f", {counts['failed']} failed" if counts.get("failed") else "")
 
 
 def jobs(

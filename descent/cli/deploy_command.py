@@ -20,7 +20,6 @@ from descent.cli.deploy_common import (
     console,
     show,
     watched,
-    whoami,
 )
 
 __all__ = ["register"]
@@ -64,7 +63,7 @@ def deploy(
     del yes
     overrides = _overrides(set_ or [], name=name, kind=kind, backend=backend)
     with _node_for(env, port) as node:
-        results = node.deploy(_existing(target), force=force, by=whoami(), **overrides)
+        results = node.deploy(_existing(target), force=force, **overrides)
         show(results, output, lambda each: [part for r in each for part in _deployed(r)])
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -13,10 +12,11 @@ import typer
 from rich.console import Console
 
 __all__ = [
-    "ApiName", "Env", "Output", "Watch", "client_of", "console", "show", "watched", "whoami",
+    "ApiName", "Env", "Output", "Watch", "client_of", "console", "show", "watched",
 ]  # fmt: skip
 
-console = Console(highlight=False)
+_AT_LEAST = None if sys.stdout.isatty() else 160  # a file is as wide as it needs to be
+console = Console(highlight=False, width=_AT_LEAST)
 
 
 def complete_api(incomplete: str) -> list[str]:
@@ -46,11 +46,6 @@ def client_of(env: str | None) -> Any:
     from descent.deploy.client import client
 
     return client(env)
-
-
-def whoami() -> str:
-    """Who deploys, as versions remember it."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def show(value: Any, output: str, pretty: Callable[[Any], Any]) -> None:

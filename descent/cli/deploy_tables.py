@@ -23,7 +23,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     """A plain table; None is shown as nothing."""
     out = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        out.add_column(column, no_wrap=column != columns[-1], overflow="fold")
+        out.add_column(column, min_width=len(column), overflow="fold")
     for row in rows:
         out.add_row(*("" if cell is None else _cell(cell) for cell in row))
     return out
@@ -76,18 +76,25 @@ def versions_table(versions: Sequence[dict[str, Any]]) -> Table:
 
 def jobs_table(jobs: Sequence[dict[str, Any]]) -> Table:
     """`descent jobs`."""
-    columns = ("job", "status", "reason", "done", "started", "took")
+    columns = ("job", "kind", "status", "done", "failed", "created", "ended", "reason")
     rows = []
     for job in jobs:
-        total = job.get("total")
-        done = f"{job.get('done', 0)}/{total}" if total else None
+        total, times = job.get("total"), job.get("timestamps", {})
         rows.append(
             (
-                job["id"], job["status"], job.get("reason"), done, ago(job.get("created")),
-                seconds(job.get("took_s")),
+                job.get("job_id") or job.get("id"), job.get("kind"), job["status"],
+                f"{job.get('succeeded', 0)}/{total}" if total else None, job.get("failed") or None,
+                clock(job.get("created_time") or times.get("created")),
+                clock(job.get("end_time") or times.get("ended")),
+                job.get("reason") or job.get("error"),
             )
         )  # fmt: skip
     return table(columns, rows)
+
+
+def clock(moment: str | None) -> str | None:
+    """An ISO time as the terminal shows it: "11-26 04:36:22" (UTC)."""
+    return None if not moment else str(moment)[5:19].replace("T", " ")
 
 
 def description(api: dict[str, Any]) -> list[Any]:

@@ -13,8 +13,11 @@ docs/deploy/control.md.
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
+import secrets
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -137,9 +140,7 @@ class Client:
         from descent.deploy.control.sending import order
 
         sent = order(spec, folder=folder, overrides=overrides, local=self.local)
-        query = {"force": "true"} if force else {}
-        if by:
-            query["by"] = by
+        query = {"by": by or _whoami(), **({"force": "true"} if force else {})}
         answer = self._control("POST", "/deploy", params=query, **sent)
         failed = [each for each in answer["results"] if each.get("error")]
         if failed:
@@ -176,11 +177,13 @@ class Client:
 
     def promote(self, splitter: str, api: str) -> dict[str, Any]:
         """Give all of a splitter's traffic to one of its APIs."""
-        return self._control("POST", f"/apis/{splitter}/promote", json={"api": api})
+        query = {"by": _whoami()}
+        return self._control("POST", f"/apis/{splitter}/promote", json={"api": api}, params=query)
 
     def set_weights(self, splitter: str, weights: Mapping[str, int]) -> dict[str, Any]:
         """Divide a splitter's traffic otherwise."""
-        return self._control("PUT", f"/apis/{splitter}/weights", json={"weights": dict(weights)})
+        sent: dict[str, Any] = {"json": {"weights": dict(weights)}, "params": {"by": _whoami()}}
+        return self._control("PUT", f"/apis/{splitter}/weights", **sent)
 
     def delete(self, name: str, keep_cache: bool = False, force: bool = False) -> dict[str, Any]:
         """End an API; `keep_cache` keeps its versions and jobs."""
@@ -261,10 +264,11 @@ class Client:
         headers: Mapping[str, str] | None = None,
         dry_run: bool = False,
     ) -> Any:
-        """Give work to an AsyncAPI, BatchAPI or TaskAPI; the answer has its id ("id", "job_id")."""
-        extra = dict(headers or {})
-        if idempotency_key is not None:
-            extra["idempotency-key"] = idempotency_key
+        """Give work to an AsyncAPI, BatchAPI or TaskAPI; the answer has its id ("id", "job_id").
+
+        A key is made up where none is given, so trying again never submits twice.
+        """
+        extra = {**(headers or {}), "idempotency-key": idempotency_key or secrets.token_hex(16)}
         query = {"params": {"dryRun": "true"}} if dry_run else {}
         return _result(self._request("POST", self._path(name, ""), **_body(value, extra), **query))
 
@@ -304,9 +308,11 @@ class Client:
         return self._request(method, f"/-{path}", **sent).json()
 
     def _request(self, method: str, path: str, **sent: Any) -> Any:
-        """Send; refused (429, 503) or unreachable: again, as long as patience lasts."""
+        """Send; refused (429, 503), unreachable, or broken and safe to do twice: again, as long as
+        patience lasts."""
         until = time.monotonic() + self.patience_s
         delay_s = 0.1
+        safe = method != "POST" or "idempotency-key" in sent.get("headers", {})
         bearer = _bearer(self._token if path.startswith("/-/") else self._key)
         sent["headers"] = {**bearer, **sent.get("headers", {})}
         while True:
@@ -319,7 +325,11 @@ class Client:
                 delay_s = min(2.0, delay_s * 2)
                 continue
             except self._broken as error:
-                raise DeployError(f"the connection to {self.url} broke ({error})") from error
+                if not safe or time.monotonic() + delay_s > until:
+                    said = f"the connection to {self.url} broke ({error})"
+                    raise DeployError(f"{said}; it may have been done") from error
+                time.sleep(delay_s)
+                continue
             if answer.status_code < 400:
                 return answer
             if answer.status_code not in (429, 503):
@@ -328,6 +338,11 @@ class Client:
             if time.monotonic() + delay_s > until:
                 raise _failure(answer)
             time.sleep(delay_s)
+
+
+def _whoami() -> str:
+    """Who deploys, as versions remember it."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def _bearer(token: str | None) -> dict[str, str]:

@@ -19,8 +19,9 @@ from typing import Any
 from descent.deploy.control.fronts import Front
 from descent.deploy.control.records import Records, Version, previous_good
 from descent.deploy.control.sources import Kept, forget, keep
-from descent.deploy.control.starting import Live, Starter, held, refusing
+from descent.deploy.control.starting import Live, Starter
 from descent.deploy.errors import DeployError
+from descent.deploy.gateway import Served
 from descent.deploy.pool import LoadError
 from descent.deploy.spec import Spec, changed, make_spec
 
@@ -63,6 +64,7 @@ class Api:
         self.trouble = ""  # why there is no live version, or why the last change failed
         self.lock = asyncio.Lock()
         self.deleted = False
+        self._place: Served | None = None  # where requests wait after a restart
         self._ending: set[asyncio.Task[None]] = set()
         self._recovering: asyncio.Task[None] | None = None
 
@@ -87,6 +89,7 @@ class Api:
         """
         async with self.lock:
             self._must_exist()
+            base = None if spec.kind == "TrafficSplitter" else base  # it is nothing but its spec
             incoming = self.folder / f".incoming-{time.time_ns()}"
             try:
                 kept = await asyncio.to_thread(keep, spec.service, base, incoming)
@@ -142,30 +145,46 @@ class Api:
                 await self._bring(version)
             return await self.records.get(number)
 
-    async def restore(self, number: int) -> None:
-        """Bring the active version back after a restart; requests wait meanwhile. A version that
-        cannot be loaded is tried again, and again, until something else is deployed."""
+    async def reserve(self, number: int | None) -> None:
+        """After a restart, before the node answers: requests will wait for the active version, work
+        is accepted. Nothing is loaded yet."""
         async with self.lock:
             await self.records.settle(number)
-            self.newest = max(version.number for version in await self.records.list())
+            versions = await self.records.list()
+            self.newest = max((version.number for version in versions), default=0)
+            if number is None:
+                self.trouble = versions[0].reason if versions else ""
+                return
             version = await self.records.get(number)
-            spec = make_spec(version.spec)
-            front = self._front(spec)
-            place = held(spec, number)
-            front.hold(place)
+            try:
+                spec = make_spec(version.spec)
+            except DeployError as error:
+                self.trouble = f"the spec of version {number} is no longer right: {error}"
+                return
+            self._place = await self._front(spec).hold(spec, number, self._files(version))
+            self.loading = number
+
+    async def restore(self) -> None:
+        """Load what `reserve` made room for. A version that cannot be loaded is tried again, and
+        again, until something else is deployed."""
+        async with self.lock:
+            number, self.loading = self.loading, None
+            if number is None or self.front is None:
+                return
+            version = await self.records.get(number)
             self.loading = number
             try:
-                live = await self.starter.start(spec, number, self._files(version), place)
-            except Exception as error:
+                spec, files = make_spec(version.spec), self._files(version)
+                live = await self.starter.start(spec, number, files, self._place)
+            except LoadError as error:
                 self.trouble = f"version {number} could not be loaded again: {error}"
-                place.app = refusing(f"'{self.name}' is not ready: {self.trouble}")
-                place.release()
+                self.front.refuse(f"'{self.name}' is not ready: {self.trouble}")
                 self._recovering = asyncio.create_task(self._recover(number))
                 return
             finally:
                 self.loading = None
             self.live = live
-            await front.use(live)
+            await self.front.use(live, files)
 
     async def _recover(self, number: int) -> None:
         for attempt in range(10**9):
@@ -191,11 +210,11 @@ class Api:
             try:
                 await self.records.activate(number, self.live.version if self.live else None)
             except BaseException:
-                await live.retire(0, self.grace_s)
+                await live.close(self.grace_s)
                 raise
             front = self._front(spec)
             old, self.live, self.trouble = self.live, live, ""
-            await front.use(live)
+            await front.use(live, self._files(version))
         finally:
             self.loading = None
         if old is not None:
@@ -216,9 +235,16 @@ class Api:
         return self.front
 
     def _end(self, old: Live) -> None:
-        task = asyncio.create_task(old.retire(self.drain_s, self.grace_s))
+        task = asyncio.create_task(self._retire(old, self.drain_s))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+    async def _retire(self, old: Live, drain_s: float) -> None:
+        """Let what is under way in a version finish, then free it."""
+        if self.front is not None and not await self.front.drained(old, drain_s):
+            said = f"work that did not end within {drain_s:g} s is cut off"
+            old.log(said, level="warning")
+        await old.close(self.grace_s)
 
     async def delete(self, *, keep_jobs: bool = False) -> None:
         """Take the API away: no new requests, those inside finish, then everything is freed."""
@@ -228,7 +254,9 @@ class Api:
             if self._recovering is not None:
                 self._recovering.cancel()
             if self.front is not None:
-                await self.front.close(self.grace_s, keep_jobs=keep_jobs)
+                await self.front.close(self.grace_s)
+                if not keep_jobs:
+                    await self.front.forget()
             await self.records.forget()
             if self.live is not None:
                 self._end(self.live)
@@ -241,9 +269,9 @@ class Api:
         if self._recovering is not None:
             self._recovering.cancel()
         if self.front is not None:
-            await self.front.close(grace_s, keep_jobs=True)
+            await self.front.close(grace_s)
         if self.live is not None:
-            await self.live.retire(grace_s, grace_s)
+            await self._retire(self.live, grace_s)
         await asyncio.gather(*self._ending, return_exceptions=True)
 
     async def _prune(self) -> None:

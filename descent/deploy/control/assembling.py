@@ -60,7 +60,8 @@ class Parts:
         description = Description(self.controller, home, settings, lambda: url)
         faces = Faces(self._routes, self._signature, control=document())
         self.gateway.face, self.gateway.mounts["/openapi.json"] = faces.of, faces.node
-        self.gateway.control = ControlApp(description, home.token, work_folder=home.path)
+        self.control = ControlApp(description, home.token, work_folder=home.path)
+        self.gateway.control = self.control
 
     def _routes(self) -> Iterator[Route]:
         yield from self.gateway.routes.by_name.values()

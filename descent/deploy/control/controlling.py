@@ -63,15 +63,16 @@ class Controller:
         self.grace_s = grace_s
         self.apis: dict[str, Api] = {}
 
-    async def start(self) -> None:
-        """Bring back everything that was live, in parallel; the node is ready after it."""
+    async def prepare(self) -> None:
+        """After a restart, before the first request: every API has its address again."""
         found = await self.versions.apis()
         for known in found:
             self.apis[known.name] = self._made(known.name, known.kind)
-        restored = [self.apis[k.name].restore(k.active) for k in found if k.active is not None]
-        for result in await asyncio.gather(*restored, return_exceptions=True):
-            if isinstance(result, BaseException) and not isinstance(result, Exception):
-                raise result
+        await asyncio.gather(*(self.apis[known.name].reserve(known.active) for known in found))
+
+    async def start(self) -> None:
+        """Load what was live, in parallel; the node is ready after it."""
+        await asyncio.gather(*(api.restore() for api in list(self.apis.values())))
 
     async def close(self) -> None:
         """End every version; what was deployed stays deployed."""
@@ -167,14 +168,26 @@ class Controller:
         if self.apis.get(name) is api:
             del self.apis[name]
 
-    async def change(self, name: str, by: str, change: Callable[[Spec], dict[str, Any]]) -> Version:
-        """Deploy a live spec again with some fields changed (weights of a splitter)."""
+    async def change(
+        self,
+        name: str,
+        by: str,
+        change: Callable[[Spec], dict[str, Any]],
+        *,
+        reason: str = "",
+    ) -> Version:
+        """Deploy a live spec again with some fields changed (weights of a splitter); `reason` is
+        remembered with the version."""
         live = self.api(name).live
         if live is None:
             raise DeployError(f"'{name}' has no live version")
         written = live.spec.model_dump(mode="json", exclude_unset=True)
         spec = make_spec({**written, **change(live.spec)})
-        version, _ = await self.api(name).deploy(spec, by, None)
+        api = self.api(name)
+        version, new = await api.deploy(spec, by, None)
+        if reason and new:
+            await self.versions.set_state(name, version.number, version.state, reason)
+            version = await api.records.get(version.number)
         return version
 
     async def history(self, name: str) -> list[dict[str, Any]]:

@@ -20,6 +20,9 @@ from descent.deploy.gateway.metrics import quantile_s
 __all__ = ["Description"]
 
 
+_OPEN = ("pending", "enqueuing", "running", "in_queue", "in_progress")
+
+
 class Description:
     """Answers questions about what a controller holds. `url` gives the node's address."""
 
@@ -148,11 +151,11 @@ class Description:
 
     async def jobs(self, name: str, query: str) -> list[dict[str, Any]]:
         """An API's jobs. Raises `HttpError` where its kind has none."""
-        return await self._jobs_of(name).list(query)
+        return [_with_end(job) for job in await self._jobs_of(name).list(query)]
 
     async def job(self, name: str, job: str) -> dict[str, Any]:
-        """One job."""
-        return await self._jobs_of(name).get(job)
+        """One job, with "id" and "ended" whatever its kind."""
+        return {"id": job, **_with_end(await self._jobs_of(name).get(job))}
 
     async def stop_job(self, name: str, job: str) -> dict[str, Any]:
         """End one job."""
@@ -164,6 +167,10 @@ class Description:
         if jobs is None:
             raise HttpError(409, "refused", f"'{name}' is a {api.kind}: it has no jobs")
         return jobs
+
+
+def _with_end(job: dict[str, Any]) -> dict[str, Any]:
+    return {**job, "ended": job.get("status") not in _OPEN}
 
 
 def _plain(value: Any) -> Any:

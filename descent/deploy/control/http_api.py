@@ -29,6 +29,7 @@ from descent.deploy.control.journals import Reader, last_lines
 from descent.deploy.control.openapi import document
 from descent.deploy.control.orders import read_order
 from descent.deploy.control.records import as_dict
+from descent.deploy.control.splitting import all_to
 from descent.deploy.errors import DeployError, HttpError, send_error
 from descent.deploy.spec import SpecError
 
@@ -46,6 +47,7 @@ class ControlApp:
         self.controller = description.controller
         self.token = token
         self.work_folder = work_folder
+        self.closing = False  # the node ends: so do those who follow logs
         self._app: ASGIApp = Router(routes=self._routes(), redirect_slashes=False)
 
     def _routes(self) -> list[Path]:
@@ -173,7 +175,7 @@ class ControlApp:
             if chosen not in {split.name for split in spec.apis if not split.shadow}:
                 raise HttpError(400, "bad_request", f"'{name}' has no target {chosen!r}",
                                 field="api")  # fmt: skip
-            return {"apis": [_split(s, 100 if s.name == chosen else 0) for s in spec.apis]}
+            return {"apis": all_to(spec.apis, str(chosen))}
 
         return await self._weigh(request, change)
 
@@ -209,18 +211,26 @@ class ControlApp:
             body = "".join(line + "\n" for line in await asyncio.to_thread(last_lines, path, lines))
             return Response(body, media_type="application/x-ndjson")
         fixed = bool(request.query_params.get("version")) or job is not None
-        follow = self._follow(name, version, job, lines, fixed)
+        follow = self._follow(request, name, version, job, lines, fixed)
         return StreamingResponse(follow, media_type="application/x-ndjson")
 
     async def _follow(
-        self, name: str, version: int, job: str | None, lines: int, fixed: bool
+        self,
+        request: Request,
+        name: str,
+        version: int,
+        job: str | None,
+        lines: int,
+        fixed: bool,
     ) -> AsyncIterator[str]:
         """The last lines, then what comes; goes over to a new version's log when there is one."""
         path = self.description.log_file(name, version, job)
         reader = Reader(path)
         for line in await asyncio.to_thread(last_lines, path, lines):
             yield line + "\n"
-        while name in self.controller.apis:
+        while name in self.controller.apis and not self.closing:
+            if await request.is_disconnected():  # sending nothing, one is told of nothing
+                break
             for line in reader.read():
                 yield line + "\n"
             newest = version if fixed else self._last_version(name)

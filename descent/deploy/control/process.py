@@ -50,6 +50,7 @@ class Node:
         gateway = self.parts.gateway
         gateway.not_ready = "what was deployed is being loaded"
         await self.parts.open()
+        await self.parts.controller.prepare()
         server = self._server()
         serving = asyncio.create_task(server.serve(sockets=[self.sock]))
         while not server.started and not serving.done():
@@ -59,6 +60,7 @@ class Node:
         stopped = asyncio.create_task(self._stop.wait())
         await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         gateway.not_ready = "the node is stopping"
+        self.parts.control.closing = True
         restoring.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await restoring

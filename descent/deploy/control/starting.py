@@ -1,6 +1,6 @@
 """One version brought up: a pool, loaded and warmed, behind the gateway's admission.
 
-spec → backend.start → Pool → Served(app, limits) = Live      Live.retire: drain, then close
+spec → backend.start → Pool → Served(app, limits) = Live
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from descent.deploy.gateway import Limits, Served
 from descent.deploy.pool import Backend, LoadError, Pool, Start
 from descent.deploy.spec import Spec
 
-__all__ = ["Live", "Starter", "backend_of", "held", "limits_of", "refusing"]
+__all__ = ["Live", "Refusal", "Starter", "backend_of", "held", "limits_of"]
 
 
 @dataclass(eq=False)
@@ -33,11 +33,8 @@ class Live:
     log: Journal
     loaded_s: float = 0.0
 
-    async def retire(self, drain_s: float, grace_s: float) -> None:
-        """Let those inside finish, then free everything; nobody new may have a way in."""
-        if not await self.served.drained(drain_s):
-            self.log(f"{self.served.in_flight} requests did not end within {drain_s:g} s",
-                     level="warning")  # fmt: skip
+    async def close(self, grace_s: float) -> None:
+        """Free everything; whoever calls has seen to it that nothing is under way."""
         if self.pool is not None:
             await self.pool.close(grace_s)
         self.log(f"version {self.version} ended")
@@ -79,15 +76,22 @@ class Starter:
             raise
         loaded_s = time.monotonic() - began
         log(f"version {version} is ready after {loaded_s:.2f} s")
-        limits = limits_of(spec, max(1, len(pool.replicas())))
-        if served is None:
-            served = Served(spec.name, version, pool.app, limits, pool.signature)
-        else:
-            served.app, served.signature, served.version = pool.app, pool.signature, version
-            served.set_limits(limits)
+        served = self._served(spec, version, pool, served)
         return Live(version, spec, pool, served, log, loaded_s)
 
-    async def _pool(self, spec: Spec, version: int, folder: Path, log: Journal) -> Pool:
+    def _served(self, spec: Spec, version: int, pool: Pool | None, place: Served | None) -> Served:
+        app = Refusal("nothing answers at once here") if pool is None else pool.app
+        signature = None if pool is None else pool.signature
+        limits = limits_of(spec, 1 if pool is None else max(1, len(pool.replicas())))
+        if place is None:
+            return Served(spec.name, version, app, limits, signature)
+        place.app, place.signature, place.version = app, signature, version
+        place.set_limits(limits)  # those who wait are let in
+        return place
+
+    async def _pool(self, spec: Spec, version: int, folder: Path, log: Journal) -> Pool | None:
+        if spec.kind in ("TaskAPI", "TrafficSplitter"):
+            return None  # a task runs in a process of its own; a splitter only chooses
         backend = self.backends[backend_of(spec, self.default)]
         start = Start(spec, version, folder, log, dict(spec.config))
         try:
@@ -121,20 +125,15 @@ def limits_of(spec: Spec, replicas: int = 1) -> Limits:
 
 def held(spec: Spec, version: int) -> Served:
     """A place in the gateway where requests wait until the version is loaded."""
-    served = Served(spec.name, version, refusing("it is being loaded"), limits_of(spec))
+    served = Served(spec.name, version, Refusal("it is being loaded"), limits_of(spec))
     served.hold()
     return served
-
-
-def refusing(reason: str, retry_after_s: float = 5.0) -> Refusal:
-    """An application for a version that cannot answer."""
-    return Refusal(reason, retry_after_s)
 
 
 class Refusal:
     """Answers 503 with the reason."""
 
-    def __init__(self, reason: str, retry_after_s: float) -> None:
+    def __init__(self, reason: str, retry_after_s: float = 5.0) -> None:
         self.reason, self.retry_after_s = reason, retry_after_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

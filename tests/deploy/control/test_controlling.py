@@ -1,0 +1,369 @@
+"""Versions that replace one another: what answers before, during and after each change."""
+
+import asyncio
+
+import pytest
+
+from descent.deploy.errors import DeployError
+from tests.deploy.control.fakes import FakeBackend, place, spec, splitter
+
+
+def run(folder, story, backend=None):
+    async def told():
+        async with place(folder, backend) as made:
+            return await story(made)
+
+    return asyncio.run(asyncio.wait_for(told(), 30))
+
+
+def test_a_version_is_live_with_its_number(tmp_path):
+    async def story(p):
+        [done] = await p.deploy(spec(says="one"))
+        assert (done.version, done.changed, done.error) == (1, True, None)
+        assert await p.ask("/a") == "one"
+        [done] = await p.deploy(spec(says="two"))
+        assert done.version == 2
+        assert await p.ask("/a") == "two"
+
+    run(tmp_path, story)
+
+
+def test_the_same_again_changes_nothing_unless_forced(tmp_path):
+    async def story(p):
+        await p.deploy(spec(says="one"))
+        [done] = await p.deploy(spec(says="one"))
+        assert (done.version, done.changed) == (1, False)
+        [done] = await p.deploy(spec(says="one"), force=True)
+        assert (done.version, done.changed) == (2, True)
+        assert len(p.backend.pools) == 2
+
+    run(tmp_path, story)
+
+
+def test_requests_inside_end_in_the_version_they_entered(tmp_path):
+    async def story(p):
+        await p.deploy(spec(says="one", hold_s=0.2))
+        slow = asyncio.create_task(p.ask("/a"))
+        queued = [asyncio.create_task(p.ask("/a")) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        await p.deploy(spec(says="two"))
+        assert await p.ask("/a") == "two"  # at once, while the others are still in the old one
+        assert not slow.done()
+        assert [await slow, *await asyncio.gather(*queued)] == ["one"] * 3
+        await asyncio.sleep(0.05)
+        assert [pool.start.version for pool in p.backend.open] == [2]
+
+    run(tmp_path, story)
+
+
+def test_a_failing_version_never_replaces_the_good_one(tmp_path):
+    async def story(p):
+        await p.deploy(spec(says="one"))
+        [done] = await p.deploy(spec(breaks="no such weights"))
+        assert done.error == (
+            "version 2 of 'a' could not be loaded; version 1 goes on: no such weights"
+        )
+        assert await p.ask("/a") == "one"
+        history = await p.controller.history("a")
+        states = [(v["number"], v["state"], v["reason"]) for v in history]
+        assert states == [(2, "failed", "no such weights"), (1, "live", "")]
+        assert p.controller.api("a").state == "live"
+
+    run(tmp_path, story)
+
+
+def test_a_first_version_that_fails_is_remembered_and_answers_nothing(tmp_path):
+    async def story(p):
+        [done] = await p.deploy(spec(breaks="oh"))
+        assert done.error.endswith("could not be loaded: oh")
+        assert (await p.ask("/a")).status == 404
+        assert p.controller.api("a").state == "failed"
+        [done] = await p.deploy(spec(says="two"))
+        assert done.version == 2
+        assert await p.ask("/a") == "two"
+
+    run(tmp_path, story)
+
+
+def test_rollback_goes_to_the_last_good_version_and_back(tmp_path):
+    async def story(p):
+        await p.deploy(spec(says="one"))
+        await p.deploy(spec(says="two"))
+        await p.deploy(spec(breaks="x"))
+        api = p.controller.api("a")
+        assert (await api.rollback(None)).number == 1
+        assert await p.ask("/a") == "one"
+        assert (await api.rollback(None)).number == 2
+        assert (await api.rollback(1)).number == 1
+        with pytest.raises(DeployError, match="has no version 9; it has 3, 2, 1"):
+            await api.rollback(9)
+
+    run(tmp_path, story)
+
+
+def test_a_rollback_without_a_way_back_says_so(tmp_path):
+    async def story(p):
+        await p.deploy(spec(says="one"))
+        with pytest.raises(DeployError, match="no earlier good version"):
+            await p.controller.api("a").rollback(None)
+
+    run(tmp_path, story)
+
+
+def test_a_rollback_that_fails_leaves_the_live_version(tmp_path):
+    async def story(p):
+        await p.deploy(spec(says="one"))
+        await p.deploy(spec(says="two"))
+        p.backend.broken["a"] = "weights were lost"
+        with pytest.raises(DeployError, match="version 2 goes on: weights were lost"):
+            await p.controller.api("a").rollback(None)
+        assert await p.ask("/a") == "two"
+
+    run(tmp_path, story)
+
+
+def test_refresh_loads_the_same_version_anew(tmp_path):
+    async def story(p):
+        await p.deploy(spec(says="one"))
+        assert (await p.controller.api("a").refresh()).number == 1
+        await asyncio.sleep(0.02)
+        assert [pool.closed for pool in p.backend.pools] == [True, False]
+        assert await p.ask("/a") == "one"
+
+    run(tmp_path, story)
+
+
+def test_deploys_of_one_api_wait_for_each_other(tmp_path):
+    async def story(p):
+        first = asyncio.create_task(p.deploy(spec(says="one", load_s=0.1)))
+        await asyncio.sleep(0.02)
+        [second] = await p.deploy(spec(says="two", load_s=0.01))
+        [first] = await first
+        assert (first.version, second.version) == (1, 2)
+        assert p.backend.most_loading == 1
+        assert await p.ask("/a") == "two"
+
+    run(tmp_path, story)
+
+
+def test_different_apis_load_side_by_side(tmp_path):
+    async def story(p):
+        await p.deploy(spec("a", load_s=0.05), spec("b", load_s=0.05))
+        assert p.backend.most_loading == 2
+
+    run(tmp_path, story)
+
+
+def test_one_that_fails_does_not_keep_the_others_from_being_live(tmp_path):
+    async def story(p):
+        done = await p.deploy(spec("a", breaks="x"), spec("b", says="b"))
+        assert [bool(each.error) for each in done] == [True, False]
+        assert await p.ask("/b") == "b"
+
+    run(tmp_path, story)
+
+
+def test_specs_that_do_not_fit_are_refused_before_anything_is_done(tmp_path):
+    async def story(p):
+        await p.deploy(spec("a"), splitter("s", a=100))
+        for bad, words in [
+            (splitter("t", b=100), "names 'b', which is not deployed"),
+            (splitter("t", s=100), "names 's', which is a TrafficSplitter"),
+            (splitter("a", b=100), "'a' is a RealtimeAPI and cannot become a TrafficSplitter"),
+            (spec("c", networking={"endpoint": "/a"}), "which 'a' has"),
+            (spec("c").model_copy(update={"backend": "ray"}), "backend of 'c' is 'ray'"),
+        ]:
+            with pytest.raises(DeployError, match=words):
+                await p.deploy(spec("fine"), bad)
+        assert sorted(p.controller.apis) == ["a", "s"]
+
+    run(tmp_path, story)
+
+
+def test_an_endpoint_moves_with_its_version(tmp_path):
+    async def story(p):
+        await p.deploy(spec(says="one"))
+        await p.deploy(spec(says="two", networking={"endpoint": "/other"}))
+        assert await p.ask("/other/below") == "two"
+        assert (await p.ask("/a")).status == 404
+        await p.controller.api("a").rollback(None)
+        assert await p.ask("/a") == "one"
+
+    run(tmp_path, story)
+
+
+def test_delete_lets_those_inside_finish_and_forgets(tmp_path):
+    async def story(p):
+        await p.deploy(spec(says="one", hold_s=0.1))
+        inside = asyncio.create_task(p.ask("/a"))
+        await asyncio.sleep(0.02)
+        await p.controller.delete("a")
+        assert await inside == "one"
+        assert (await p.ask("/a")).status == 404
+        assert not p.backend.open
+        assert not (tmp_path / "versions" / "a").exists()
+        with pytest.raises(DeployError, match="there is no API 'a'"):
+            await p.controller.delete("a")
+        [done] = await p.deploy(spec(says="anew"))
+        assert done.version == 2  # a number never means two things
+
+    run(tmp_path, story)
+
+
+def test_what_a_splitter_needs_is_not_deleted_by_accident(tmp_path):
+    async def story(p):
+        await p.deploy(spec("a", says="a"), splitter("s", a=100))
+        assert await p.ask("/s") == "a"
+        with pytest.raises(DeployError, match="'s' sends traffic to 'a'"):
+            await p.controller.delete("a")
+        await p.controller.delete("a", force=True)
+        assert (await p.ask("/s")).status == 503
+
+    run(tmp_path, story)
+
+
+def test_everything_comes_back_after_a_restart(tmp_path):
+    async def before(p):
+        await p.deploy(spec("a", says="one"), spec("b", says="b"), splitter("s", a=60, b=40))
+        await p.deploy(spec("a", says="two"))
+        await p.controller.delete("b", force=True)
+
+    async def after(p):
+        await p.controller.prepare()
+        await p.controller.start()
+        assert await p.ask("/a") == "two"
+        assert (await p.ask("/b")).status == 404
+        assert p.controller.api("s").live.spec.apis[0].weight == 60
+        assert (await p.controller.api("a").rollback(None)).number == 1
+        assert await p.ask("/a") == "one"
+
+    run(tmp_path, before)
+    run(tmp_path, after)
+
+
+def test_requests_wait_for_a_version_that_is_coming_back(tmp_path):
+    async def before(p):
+        await p.deploy(spec(says="one", load_s=0.2))
+
+    async def after(p):
+        await p.controller.prepare()
+        starting = asyncio.create_task(p.controller.start())
+        await asyncio.sleep(0.05)
+        assert p.controller.api("a").state == "loading"
+        assert await asyncio.gather(*(p.ask("/a") for _ in range(5))) == ["one"] * 5
+        await starting
+
+    run(tmp_path, before)
+    run(tmp_path, after)
+
+
+def test_a_version_that_does_not_come_back_is_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("descent.deploy.control.apis._RETRY_S", (0.05,))
+
+    async def before(p):
+        await p.deploy(spec(says="one"))
+
+    async def after(p):
+        p.backend.broken["a"] = "the disk is not mounted yet"
+        await p.controller.prepare()
+        await p.controller.start()
+        answer = await p.ask("/a")
+        assert answer.status == 503
+        assert b"the disk is not mounted yet" in answer.body
+        assert p.controller.api("a").state == "failed"
+        p.backend.broken.clear()
+        await asyncio.sleep(0.2)
+        assert await p.ask("/a") == "one"
+        assert p.controller.api("a").state == "live"
+
+    run(tmp_path, before)
+    run(tmp_path, after)
+
+
+def test_a_restart_in_the_middle_of_a_deploy_leaves_the_old_version(tmp_path):
+    async def before(p):
+        await p.deploy(spec(says="one"))
+        going = asyncio.create_task(p.deploy(spec(says="two", load_s=60)))
+        await asyncio.sleep(0.1)  # recorded, loading
+        going.cancel()
+
+    async def after(p):
+        await p.controller.prepare()
+        await p.controller.start()
+        assert await p.ask("/a") == "one"
+        history = await p.controller.history("a")
+        assert [(v["number"], v["state"]) for v in history] == [(2, "interrupted"), (1, "live")]
+        [done] = await p.deploy(spec(says="two"))
+        assert done.version == 3
+
+    run(tmp_path, before)
+    run(tmp_path, after)
+
+
+def test_history_says_who_and_what_changed(tmp_path):
+    async def story(p):
+        await p.deploy(spec(says="one"))
+        await p.deploy(spec(says="two", pod={"max_concurrency": 8}))
+        newest, first = await p.controller.history("a")
+        assert newest["by"] == "tests"
+        assert newest["changes"] == ["config.says: 'one' → 'two'", "pod.max_concurrency: unset → 8"]
+        assert first["changes"] == []
+
+    run(tmp_path, story)
+
+
+def test_the_guard_takes_traffic_back(tmp_path, monkeypatch):
+    monkeypatch.setattr("descent.deploy.control.splitting.LOOK_S", 0.02)
+
+    class Broken(FakeBackend):
+        async def start(self, start):
+            pool = await super().start(start)
+            if start.spec.name == "new":
+
+                async def failing(scope, receive, send):
+                    raise RuntimeError("this version is bad")
+
+                pool.app = failing
+            return pool
+
+    async def story(p):
+        guard = {"max_error_rate": 0.1, "min_requests": 5, "window_s": 10}
+        await p.deploy(spec("old", says="old"), spec("new", says="new"))
+        await p.deploy(splitter("s", old=100, new=0))
+        await p.deploy(splitter("s", guard, old=50, new=50))
+        for _ in range(400):
+            await p.ask("/s")
+            await asyncio.sleep(0.002)
+            if p.controller.api("s").live.version == 3:
+                break
+        weights = {split.name: split.weight for split in p.controller.api("s").live.spec.apis}
+        assert weights == {"old": 100, "new": 0}
+        assert [await p.ask("/s") for _ in range(20)] == ["old"] * 20
+        newest = (await p.controller.history("s"))[0]
+        assert newest["by"] == "guard"
+        assert "traffic of 'new' goes back to 'old'" in newest["reason"]
+
+    run(tmp_path, story, Broken())
+
+
+def test_weights_change_without_losing_a_request(tmp_path):
+    async def story(p):
+        await p.deploy(
+            spec("a", says="a", hold_s=0.001), spec("b", says="b"), splitter("s", a=99, b=1)
+        )
+        answers = []
+
+        async def asking():
+            while True:
+                answers.append(await p.ask("/s"))
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(asking())
+        for share in (50, 0, 100, 1):
+            await p.controller.change("s", "tests", lambda _, share=share: {
+                "apis": [{"name": "a", "weight": share}, {"name": "b", "weight": 100 - share}]})  # fmt: skip
+            await asyncio.sleep(0.05)
+        task.cancel()
+        assert set(answers) == {"a", "b"}
+
+    run(tmp_path, story)

@@ -1,0 +1,201 @@
+"""A real node: what is deployed survives its death, and requests survive updates."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections import Counter
+
+import httpx
+import pytest
+
+from descent.deploy.client import RequestError
+from descent.deploy.errors import DeployError
+from tests.deploy.control.nodes import load
+
+
+def test_deploy_ask_and_look(node):
+    with node.client() as client:
+        [result] = node.deploy(client, "looked", says="hello")
+        assert result["state"] == "live"
+        assert result["url"] == f"{node.url}/looked"
+        assert client.predict("looked", 7) == {"says": "hello", "value": 7}
+        [api] = [api for api in client.list_apis() if api["name"] == "looked"]
+        assert (api["version"], api["replicas"]["ready"], api["requests"]["2xx"]) == (1, 1, 1)
+        told = client.get_api("looked")
+        assert told["spec"]["service"] == "says.py:Says"
+        assert "curl" in told["curl"]
+        assert told["versions"][0]["state"] == "live"
+        time.sleep(0.1)  # lines are written every 50 ms
+        assert any("is ready" in line["message"] for line in client.logs("looked"))
+
+
+def test_a_failing_version_is_told_to_who_deployed_and_kept_in_describe(node):
+    with node.client() as client:
+        node.deploy(client, "failing", says="good")
+        with pytest.raises(RequestError, match=r"version 1 goes on: .*no weights here"):
+            node.deploy(client, "failing", breaks="no weights here")
+        assert client.predict("failing", 1)["says"] == "good"
+        told = client.describe("failing")
+        assert [v["state"] for v in told["versions"]] == ["failed", "live"]
+        assert "no weights here" in told["versions"][0]["reason"]
+
+
+def test_code_that_changes_on_disk_changes_nothing_until_it_is_deployed(node):
+    file = node.code / "changing.py"
+    file.write_text("class Says:\n    def predict(self, value: int) -> str: return 'old'\n")
+    with node.client() as client:
+        node.deploy(client, "changing", service="changing.py:Says")
+        file.write_text("class Says:\n    def predict(self, value: int) -> str: return 'new'\n")
+        client.refresh("changing")
+        assert client.predict("changing", 1) == "old"
+        node.deploy(client, "changing", service="changing.py:Says")
+        assert client.predict("changing", 1) == "new"
+        client.rollback("changing")
+        assert client.predict("changing", 1) == "old"
+
+
+def test_logs_go_on_with_a_new_version(node):
+    with node.client() as client:
+        node.deploy(client, "logged", says="1")
+        lines = client.logs("logged", follow=True)
+        assert next(lines)["version"] == 1
+        node.deploy(client, "logged", says="2")
+        assert next(line for line in lines if line["version"] == 2)["api"] == "logged"
+        lines.close()
+
+
+def test_the_control_api_wants_the_token(node):
+    for headers in ({}, {"authorization": "Bearer wrong"}):
+        answer = httpx.get(f"{node.url}/-/apis", headers=headers)
+        assert answer.status_code == 401
+        assert answer.json()["error"]["code"] == "unauthorised"
+    assert (node.home.path / "token").stat().st_mode & 0o077 == 0
+    assert (node.home.path).stat().st_mode & 0o077 == 0
+
+
+def test_a_second_node_of_one_folder_is_the_first(node):
+    from descent.deploy.control.launching import ensure
+
+    found, started = ensure(node.settings)
+    assert (found.pid, started) == (node.home.running().pid, False)
+
+
+def test_everything_is_back_after_kill_9(make_node):
+    node = make_node()
+    with node.client() as client:
+        node.deploy(client, "a", says="one")
+        node.deploy(client, "a", says="two")
+        node.deploy(client, "sums", service="says.py:Sum", kind="AsyncAPI")
+        done = client.submit("sums", [1, 2, 3])["id"]
+        client.wait("sums", done, timeout_s=10)
+        before = node.kill()
+        # The supervisor holds the socket: this waits for the new process, it is not refused.
+        with node.client(patience_s=0) as another:
+            assert another.predict("a", 5) == {"says": "two", "value": 5}
+        node.wait_for_another(before)
+        assert client.get_job("sums", done)["result"] == 6
+        assert [v["state"] for v in client.versions("a")] == ["live", "retired"]
+        client.rollback("a")
+        assert client.predict("a", 5)["says"] == "one"
+
+
+def test_a_death_in_the_middle_of_a_deploy_leaves_the_old_version(make_node):
+    node = make_node()
+    with node.client(patience_s=0) as client:
+        node.deploy(client, "a", says="one")
+        import threading
+
+        def deploying():
+            with pytest.raises(DeployError):
+                with node.client() as other:
+                    node.deploy(other, "a", says="two", load_s=30)
+
+        thread = threading.Thread(target=deploying)
+        thread.start()
+        until = time.monotonic() + 10
+        while client.get_api("a")["state"] != "updating" and time.monotonic() < until:
+            time.sleep(0.02)
+        before = node.kill()
+        thread.join(10)
+        node.wait_for_another(before)
+        assert client.predict("a", 1)["says"] == "one"
+        assert [v["state"] for v in client.versions("a")] == ["interrupted", "live"]
+
+
+def test_not_ready_until_everything_is_back(make_node):
+    node = make_node()
+    with node.client() as client:
+        node.deploy(client, "a", says="one", load_s=1.0)
+    before = node.kill()
+    node.wait_for_another(before)
+    assert httpx.get(f"{node.url}/livez").status_code == 200
+    answer = httpx.get(f"{node.url}/readyz")
+    assert answer.status_code == 503
+    assert "being loaded" in answer.text
+    assert httpx.post(f"{node.url}/a", json=1, timeout=10).json()["says"] == "one"  # it waited
+    until = time.monotonic() + 10
+    while httpx.get(f"{node.url}/readyz").status_code != 200 and time.monotonic() < until:
+        time.sleep(0.02)
+    assert httpx.get(f"{node.url}/readyz").status_code == 200
+
+
+def test_stop_ends_in_good_order_and_finishes_what_is_inside(make_node):
+    node = make_node()
+    (node.code / "slow.py").write_text(
+        "import asyncio\nclass Slow:\n    async def predict(self, value: int) -> int:\n"
+        "        await asyncio.sleep(0.6)\n        return value\n"
+    )
+    with node.client() as client:
+        node.deploy(client, "slow", service="slow.py:Slow")
+
+        async def story():
+            async with httpx.AsyncClient() as http:
+                asking = asyncio.create_task(http.post(f"{node.url}/slow", json=4))
+                await asyncio.sleep(0.2)
+                os.kill(node.home.running().supervisor, signal.SIGTERM)
+                return (await asking).json()
+
+        assert asyncio.run(story()) == 4
+    until = time.monotonic() + 10
+    while (lock := node.home.lock()) is None and time.monotonic() < until:
+        time.sleep(0.02)
+    assert lock is not None
+    os.close(lock)
+    assert not node.home.node_file.exists()
+    log = node.home.node_log.read_text()
+    assert "Traceback" not in log
+    assert "died" not in log
+
+
+def test_no_request_is_lost_through_update_rollback_and_failed_update(make_node):
+    node = make_node()
+    statuses, said = Counter(), Counter()
+
+    def seen(status, body):
+        statuses[status] += 1
+        said[json.loads(body)["says"]] += 1
+
+    async def change(client, done):
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(node.deploy, client, says="two")
+        await asyncio.to_thread(client.rollback, "says")
+        with pytest.raises(RequestError, match=r"goes on: .*broken"):
+            await asyncio.to_thread(node.deploy, client, breaks="broken")
+        await asyncio.to_thread(node.deploy, client, says="three")
+        await asyncio.to_thread(client.refresh, "says")
+        done.set()
+
+    async def story():
+        with node.client() as client:
+            await asyncio.to_thread(node.deploy, client, says="one")
+            done = asyncio.Event()
+            changing = asyncio.create_task(change(client, done))
+            await load(node.url, "/says", b"7", 20_000, 50, seen, until=done)
+            await changing
+
+    asyncio.run(story())
+    assert set(statuses) == {200}
+    assert statuses[200] >= 20_000
+    assert set(said) == {"one", "two", "three"}
