@@ -11,7 +11,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from descent.cli.progress import TrainingDisplay
 
 __all__ = ["build_and_serve", "register", "up"]
 
@@ -118,6 +117,8 @@ def complete(
 
 
 def build_and_serve(build: Any, options: Any, serve: bool, host: str, port: int) -> None:
+    from descent.cli.progress import TrainingDisplay  # late: it brings the training loop
+
     if serve:
         _check_port(host, port)
     ready = None

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from descent.cli.progress import TrainingDisplay
 from descent.cli.up_command import Compile, Fresh, Minutes, Runs, Steps, Stopper, console
 
 __all__ = ["translate"]
@@ -69,6 +68,8 @@ def translate(
         model={k: v for k, v in model.items() if v is not None},
         training={k: v for k, v in training.items() if v is not None},
     )  # fmt: skip
+    from descent.cli.progress import TrainingDisplay  # late: it brings the training loop
+
     with Stopper() as stopper, TrainingDisplay(console) as display:
         for event in up(options, should_stop=lambda: stopper.asked):
             display.show(event)
