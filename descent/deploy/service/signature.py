@@ -100,6 +100,8 @@ def of(instance: Any, *, batched: bool = False, examples: Sequence[Any] = ()) ->
     )
     result, stream = _output(writing, predict, unbatch=batched and writing is predict)
     wire_out = codec_of(result, writing=True, where=f"the result of {_called(writing)}")
+    if wire_in.schema and not spread and not {"title", "$ref"} & wire_in.schema.keys():
+        wire_in.schema = {"title": _parameters(reading)[0].name, **wire_in.schema}
     known = [*(getattr(instance, "examples", None) or ()), *examples]
     if not known and wire_in.schema and wire_in.media_type == JSON:
         known = [sample(wire_in.schema)]

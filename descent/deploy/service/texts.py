@@ -62,6 +62,7 @@ class Completions:
         self._service.start()
         self.metrics = self._service.metrics
         self.signature = _of_completions(app, made.completer)
+        self.examples = self.signature.examples  # the first of them warms the model up
         self.asgi = _short(app, chat=made.completer.chat is not None)
 
     def unload(self) -> None:
@@ -133,6 +134,8 @@ def _short(app: ASGIApp, *, chat: bool) -> ASGIApp:
     """POST to the API itself is a completion; or a conversation, where `messages` are sent."""
 
     async def called(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":  # load() and unload() start and end the worker
+            return await _live(receive, send)
         below = scope.get("path", "")[len(scope.get("root_path", "")) :]
         if scope["type"] != "http" or scope["method"] != "POST" or below not in ("", "/"):
             await app(scope, receive, send)
@@ -146,7 +149,10 @@ def _short(app: ASGIApp, *, chat: bool) -> ASGIApp:
             more = message.get("more_body", False)
         path = "/v1/chat/completions" if chat and _has_messages(body) else "/v1/completions"
         whole = scope.get("root_path", "") + path
-        inner = {**scope, "path": whole, "raw_path": whole.encode()}
+        # Whatever the sender called it (curl -d says a form), nothing but JSON is taken here.
+        headers = [pair for pair in scope["headers"] if pair[0] != b"content-type"]
+        headers.append((b"content-type", b"application/json"))
+        inner = {**scope, "path": whole, "raw_path": whole.encode(), "headers": headers}
         given = False
 
         async def again() -> Message:
@@ -159,6 +165,14 @@ def _short(app: ASGIApp, *, chat: bool) -> ASGIApp:
         await app(inner, again, send)
 
     return called
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        phase = (await receive())["type"]
+        await send({"type": f"{phase}.complete"})
+        if phase == "lifespan.shutdown":
+            return
 
 
 def _has_messages(body: bytes) -> bool:

@@ -39,9 +39,12 @@ def adapted(tp: Any) -> Any:
         return known
     origin, args = get_origin(tp), get_args(tp)
     if origin is Annotated:
-        return Annotated[(adapted(args[0]), *args[1:])]
+        inner = adapted(args[0])
+        return tp if inner is args[0] else Annotated[(inner, *args[1:])]
     if origin in (Union, types.UnionType):
-        return functools.reduce(operator.or_, map(adapted, args))
+        members = [adapted(arg) for arg in args]
+        same = all(new is old for new, old in zip(members, args))
+        return tp if same else functools.reduce(operator.or_, members)
     if origin is not None and origin is not typing.Literal and args:
         new = tuple(arg if isinstance(arg, list) else adapted(arg) for arg in args)
         return tp if new == args else origin[new]

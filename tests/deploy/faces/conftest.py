@@ -7,6 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
+from descent.goals.names import NamesOptions
+from descent.goals.names import up as up_names
+from tests.data.known import some_names
 from tests.deploy.faces.site import site
 
 
@@ -21,3 +24,14 @@ def url(tmp_path_factory: Any) -> Iterator[str]:
 def http(url: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=url, timeout=30) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def names_run(tmp_path_factory: Any) -> Path:
+    runs = tmp_path_factory.mktemp("runs")
+    data = runs / "few.txt"
+    data.write_text("\n".join(some_names()[:100]) + "\n")
+    model = {"n_layer": 1, "n_head": 2, "n_embd": 8}
+    list(up_names(NamesOptions(data=str(data), runs=runs, type="transformer", model=model, steps=3,
+                               training={"compile": False}, samples=2)))  # fmt: skip
+    return runs / "names"

@@ -274,7 +274,7 @@ def test_decode_and_encode_are_the_wire() -> None:
             return {"sum": float(result.sum())}
 
     made = signature.of(Wrapped(), examples=[[5]])
-    assert made.input_schema == {"items": {"type": "integer"}, "type": "array"}
+    assert made.input_schema == {"title": "request", "items": {"type": "integer"}, "type": "array"}
     assert made.examples == [[1, 2], [5]]
     assert made.output_schema["additionalProperties"]["type"] == ["number", "null"]
 

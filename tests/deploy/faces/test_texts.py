@@ -17,22 +17,8 @@ from descent.deploy.pool import Context, LoadError
 from descent.deploy.service import signature
 from descent.deploy.service.opening import open_target
 from descent.deploy.service.texts import Completions, Translations
-from descent.goals.names import NamesOptions
-from descent.goals.names import up as up_names
 from descent.goals.translate import TranslateOptions
 from descent.goals.translate import up as up_translate
-from tests.data.known import some_names
-
-
-@pytest.fixture(scope="module")
-def names_run(tmp_path_factory: Any) -> Path:
-    runs = tmp_path_factory.mktemp("runs")
-    data = runs / "few.txt"
-    data.write_text("\n".join(some_names()[:100]) + "\n")
-    model = {"n_layer": 1, "n_head": 2, "n_embd": 8}
-    list(up_names(NamesOptions(data=str(data), runs=runs, type="transformer", model=model, steps=3,
-                               training={"compile": False}, samples=2)))  # fmt: skip
-    return runs / "names"
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,18 @@
 // A form made from a JSON schema. field(schema, root, value, label) → {node, read, mark}
 
-const json = (value) => JSON.stringify(value, null, 2);
+/** JSON with short lists on one line. */
+export function json(value, indent = "") {
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  const short = JSON.stringify(value, null, 1).replace(/\n\s*/g, " ").replace(/^([[{]) | ([\]}])$/g, "$1$2");
+  const flat = Array.isArray(value) && value.every((each) => typeof each !== "object" || each === null);
+  if (short.length < 3 || (flat && short.length < 76)) return short;
+  const inner = `${indent}  `;
+  const rows = Array.isArray(value)
+    ? value.map((each) => json(each, inner))
+    : Object.entries(value).map(([key, each]) => `${JSON.stringify(key)}: ${json(each, inner)}`);
+  const [open, close] = Array.isArray(value) ? "[]" : "{}";
+  return `${open}\n${inner}${rows.join(`,\n${inner}`)}\n${indent}${close}`;
+}
 
 export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -123,7 +135,8 @@ function optionalField(schema, root, value, label, absent) {
   const on = element("input", { type: "checkbox", checked: value !== undefined && value !== null });
   on.id = freshId();
   const inside = field(schema, root, value ?? undefined, label);
-  const name = element("label", { htmlFor: on.id, className: "quiet" }, `set ${title(schema, label)}`);
+  const name = element("label", { htmlFor: on.id }, title(schema, label));
+  inside.node.querySelector?.("input, select, textarea")?.setAttribute("aria-label", title(schema, label));
   const node = element("div", { className: "optional" }, element("div", { className: "field inline" }, on, name), inside.node);
   const show = () => { inside.node.hidden = !on.checked; };
   on.addEventListener("change", show);
@@ -136,10 +149,10 @@ function objectField(schema, root, value, label, top) {
   const parts = Object.entries(schema.properties).map(([name, part]) => {
     const inner = resolved(part, root);
     const given = value?.[name] !== undefined ? value[name] : inner.default;
-    const plain = required.has(name) || inner.default !== undefined || nullable(inner);
+    const plain = required.has(name) || (inner.default !== undefined && !nullable(inner));
     const made = plain
       ? field(part, root, given, name)
-      : optionalField(part, root, given, name, undefined);
+      : optionalField(single(inner), root, given, name, undefined);
     return [name, made];
   });
   const nodes = parts.map(([, part]) => part.node);
@@ -198,6 +211,12 @@ function variants(schema) {
   return schema.anyOf ?? schema.oneOf;
 }
 
+/** A schema that may also be null, without the null where that leaves one form. */
+function single(schema) {
+  const parts = (variants(schema) ?? []).filter((part) => part.type !== "null");
+  return parts.length === 1 ? { description: schema.description, ...parts[0] } : schema;
+}
+
 const nullable = (schema) => (variants(schema) ?? []).some((part) => part.type === "null");
 
 function fits(schema, root, value) {
@@ -214,10 +233,9 @@ function fits(schema, root, value) {
 function unionField(schema, root, value, label) {
   const parts = variants(schema).filter((part) => part.type !== "null");
   if (parts.length === 1) {
-    const inner = { title: schema.title, description: schema.description, ...parts[0] };
-    return optionalField(inner, root, value, label, null);
+    return optionalField(single(schema), root, value, label, null);
   }
-  if (!parts.length || nullable(schema)) return jsonField(schema, value ?? null, label);
+  if (!parts.length) return jsonField(schema, value ?? null, label);
   const chosen = Math.max(0, parts.findIndex((part) => fits(part, root, value)));
   const select = element("select", { className: "variant" });
   select.setAttribute("aria-label", `kind of ${title(schema, label)}`);

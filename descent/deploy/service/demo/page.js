@@ -1,6 +1,6 @@
 // The page of one API: a form of what it takes, its answer, and lines to call it with.
 
-import { element, field, fileField, Problem } from "./fields.js";
+import { element, field, fileField, json, Problem } from "./fields.js";
 import { blob, coloured, failure, Stream, value } from "./show.js";
 
 const $ = (id) => document.getElementById(id);
@@ -92,13 +92,14 @@ function fill(example) {
   const nothing = here.methods[0] === "GET";
   $("modes").hidden = bytes || nothing;
   let given = example;
-  if (about.kind === "BatchAPI") given = { items: example === undefined ? [] : [].concat(example) };
+  if (given === undefined && !bytes && !Object.keys(here.input ?? {}).length) given = {};
+  if (about.kind === "BatchAPI") given = { items: Array.isArray(given) ? given : [given ?? {}] };
   if (about.kind === "TaskAPI") given = { config: {} };
   if (nothing) form = { node: element("p", { className: "empty" }, "It takes nothing."), read: () => undefined, mark: () => true };
   else if (bytes) form = fileField(media);
   else form = field(schemaOf(), schemaOf(), given, "", true);
   $("fields").replaceChildren(form.node);
-  $("raw").value = given === undefined ? "" : JSON.stringify(given, null, 2);
+  $("raw").value = given === undefined ? "" : json(given);
   mode(false);
   lines();
   $("fields").oninput = lines;
@@ -108,7 +109,7 @@ function fill(example) {
 function mode(raw) {
   if (raw === $("raw").hidden) { // carry over what was written
     try {
-      if (raw) $("raw").value = JSON.stringify(form.read(), null, 2);
+      if (raw) $("raw").value = json(form.read());
       else {
         form = field(schemaOf(), schemaOf(), JSON.parse($("raw").value), "", true);
         $("fields").replaceChildren(form.node);
@@ -248,8 +249,8 @@ async function refused(response) {
   if (wait) error = { ...error, message: `${error.message} (again in ${wait} s)` };
   $("result").replaceChildren(failure(response.status, error));
   if (error.field && error.field !== "body") {
-    const path = error.field.split(/[.[\]]+/).filter(Boolean);
-    form.mark(path, error.message);
+    const path = error.field.replace(/^item_list\./, "").split(/[.[\]]+/).filter(Boolean);
+    form.mark(path, error.message.replace(`${error.field}: `, ""));
   }
 }
 

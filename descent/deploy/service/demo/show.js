@@ -1,12 +1,12 @@
 // Results made visible: JSON with colours, shares as bars, pictures, sounds, text, files.
 
-import { element } from "./fields.js";
+import { element, json } from "./fields.js";
 
 const SHOWN = 200_000; // characters of JSON that are drawn
 
 /** JSON as nodes: keys, texts, numbers and words in their colours. */
 export function coloured(value) {
-  let text = JSON.stringify(value, null, 2) ?? "null";
+  let text = json(value ?? null);
   const cut = text.length > SHOWN;
   if (cut) text = text.slice(0, SHOWN);
   const pre = element("pre", { className: "json", tabIndex: 0 });
