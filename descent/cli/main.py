@@ -7,63 +7,67 @@ defect of ours and keeps its traceback.
 from __future__ import annotations
 
 import errno
+import importlib
 import sys
+from functools import cache
+from typing import Any
 
 import typer
 from rich.console import Console
 
 from descent import __version__
-from descent.cli import (
-    ask_command,
-    bench_command,
-    convert_command,
-    deploy_command,
-    explain_command,
-    finetune_command,
-    generate_command,
-    models_command,
-    node_command,
-    pretrain_command,
-    profile_command,
-    pull_command,
-    run_command,
-    serve_command,
-    show_command,
-    up_command,
-    up_names,
-    up_translate,
-)
 
-__all__ = ["app", "main"]
+__all__ = ["COMMANDS", "app", "assemble", "main"]
 
-app = typer.Typer(
-    name="descent",
-    help="From a live ML service down to the single multiplication and its derivative.",
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-)
-up_command.register(app)
-serve_command.register(app)
-up_command.up.command("names")(up_names.names)
-up_command.up.command("translate")(up_translate.translate)
-finetune_command.register(app)
-pretrain_command.register(app)
-generate_command.register(app)
-explain_command.register(app)
-show_command.register(app)
-run_command.register(app)
-bench_command.register(app)
-profile_command.register(app)
-convert_command.register(app)
-pull_command.register(app)
-models_command.register(app)
-deploy_command.register(app)
-ask_command.register(app)
-node_command.register(app)
+app: typer.Typer  # with all commands; made when it is asked for
+
+# Module → its commands. One command is asked for at a time, and only its module is imported.
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "up_command": ("up",),
+    "serve_command": ("serve",),
+    "finetune_command": ("finetune",),
+    "pretrain_command": ("pretrain", "tokens"),
+    "generate_command": ("generate",),
+    "explain_command": ("explain",),
+    "show_command": ("show",),
+    "run_command": ("run",),
+    "bench_command": ("bench",),
+    "profile_command": ("profile",),
+    "convert_command": ("convert",),
+    "pull_command": ("pull",),
+    "models_command": ("models",),
+    "deploy_command": (
+        "deploy", "get", "describe", "versions", "refresh", "rollback", "promote", "weights",
+        "delete",
+    ),
+    "ask_command": ("predict", "submit", "jobs", "logs"),
+    "node_command": ("node", "env"),
+}  # fmt: skip
 
 
-@app.command()
+@cache
+def assemble(wanted: str | None = None) -> typer.Typer:
+    """The command line: with all commands, or with the module of the wanted one alone."""
+    app = typer.Typer(
+        name="descent",
+        help="From a live ML service down to the single multiplication and its derivative.",
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+    )
+    found = [module for module, names in COMMANDS.items() if wanted in names]
+    for module in found or COMMANDS:
+        importlib.import_module(f"descent.cli.{module}").register(app)
+    app.command()(version)
+    return app
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":  # `from descent.cli.main import app`: everything
+        return assemble()
+    raise AttributeError(name)
+
+
 def version() -> None:
     """Print the version."""
     print(__version__)
@@ -95,7 +99,7 @@ def expected_errors() -> tuple[type[BaseException], ...]:
 def main() -> None:
     """Entry point of the `descent` command."""
     try:
-        app()
+        assemble(sys.argv[1] if len(sys.argv) > 1 else None)()
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:

@@ -11,7 +11,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-
 __all__ = ["build_and_serve", "register", "up"]
 
 console = Console()
@@ -20,6 +19,11 @@ up = typer.Typer(help="Build a goal: learn from data, save a run folder, serve i
 
 def register(app: typer.Typer) -> None:
     """Add `up` to the command line."""
+    from descent.cli import up_names, up_translate
+
+    if len(up.registered_commands) < 3:
+        up.command("names")(up_names.names)
+        up.command("translate")(up_translate.translate)
     app.add_typer(up, name="up")
 
 
