@@ -11,6 +11,7 @@ A service that can crash its process belongs in "command".
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -30,6 +31,7 @@ __all__ = ["LocalBackend", "LocalPool"]
 
 HEALTH_PERIOD_S = 10.0  # Cortex' liveness probe: every 10 s, three failures in a row
 HEALTH_FAILURES = 3
+SWITCH_INTERVAL_S = 0.0005  # Python's 5 ms cost requests beside a busy service 26 ms at the p99
 
 
 class LocalBackend:
@@ -38,6 +40,8 @@ class LocalBackend:
     name = "local"
 
     def __init__(self) -> None:
+        # A thread in Python code keeps the interpreter for this long while the event loop waits.
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL_S))
         self._pools: set[LocalPool] = set()
         self._counts: dict[str, ServiceCounts] = {}
 
