@@ -5,6 +5,8 @@ JobApi(spec, store, files, log).use(pool, spec, version) · start · close · ap
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -21,14 +23,17 @@ from descent.deploy.jobs.deliveries import Deliveries
 from descent.deploy.jobs.housekeeping import Housekeeping
 from descent.deploy.jobs.http import application
 from descent.deploy.jobs.inputs import Inputs
+from descent.deploy.jobs.loops import end_loop
 from descent.deploy.jobs.results import Files
 from descent.deploy.jobs.room import Room
-from descent.deploy.jobs.store import Job, Store
+from descent.deploy.jobs.store import Job, Store, StoreError
 from descent.deploy.jobs.tasks import TaskKind
 from descent.deploy.pool import Pool
 from descent.deploy.spec import Spec
 
 __all__ = ["JobApi"]
+
+COUNT_S = 1.0
 
 
 class JobApi:
@@ -69,6 +74,7 @@ class JobApi:
         self.app: ASGIApp = application(self.kind.answer, lambda: self.room.spec.max_body_bytes)
         self._deliveries = Deliveries(self.room, self.describe)
         self._housekeeping = Housekeeping(store, files) if housekeeping else None
+        self._counter: asyncio.Task[None] | None = None
 
     def use(
         self, pool: Pool | None, spec: Spec, version: int, *, folder: Path | None = None
@@ -88,11 +94,13 @@ class JobApi:
         self._deliveries.start()
         if self._housekeeping is not None:
             self._housekeeping.start()
+        self._counter = asyncio.create_task(self._count_for_ever(), name=f"{self.room.api} counts")
 
     async def close(self, grace_s: float) -> None:
         """Stop taking work; what has begun may finish within `grace_s`, then is given back."""
         await self.kind.close(grace_s)
         await self._deliveries.close()
+        await end_loop(self._counter)
         if self._housekeeping is not None:
             await self._housekeeping.close()
 
@@ -107,12 +115,15 @@ class JobApi:
                 await self.room.contents.forget(job.id)
                 await store.remove(job.id)
         await store.schedules.remove(api)
+        if isinstance(self.kind, TaskKind):
+            await self.kind.runs.forget()
 
     async def status(self) -> dict[str, Any]:
         """For `describe`, metrics and the autoscaler: units that wait and that are worked on."""
+        accepted = self.counts.accepted
         counts = await self.room.store.counts(self.room.api)
-        self.counts.queued, self.counts.active = counts["queued"], counts["leased"]
-        self.counts.dead = counts["dead"]
+        self.counts.queued = counts["queued"] + self.counts.accepted - accepted
+        self.counts.active, self.counts.dead = counts["leased"], counts["dead"]
         return {
             "queued": counts["queued"],
             "in_flight": counts["leased"],
@@ -122,6 +133,12 @@ class JobApi:
             "failed": self.counts.failed,
             "retried": self.counts.retried,
         }
+
+    async def _count_for_ever(self) -> None:
+        while True:
+            with contextlib.suppress(StoreError):
+                await self.status()
+            await asyncio.sleep(COUNT_S)
 
     async def list(self, query: str = "") -> list[dict[str, Any]]:
         """Jobs, newest first; `query` as in HTTP (status=…&limit=…)."""
@@ -163,4 +180,4 @@ class JobApi:
         elif self.kind.workers is not None:
             self.kind.workers.stop_work(job.id)
         if isinstance(self.kind, TaskKind):
-            self.kind.end_runs(job)
+            self.kind.runs.stop(job.id, job.round)

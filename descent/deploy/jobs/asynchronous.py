@@ -85,7 +85,7 @@ class AsyncKind:
     # POST: accept
 
     async def _submit(self, request: Request) -> Response:
-        await self._refuse_if_full()
+        self._refuse_if_full()
         body = await request.body()
         id, spec = new_id(), self.room.spec
         key = request.headers.get("idempotency-key")
@@ -126,17 +126,18 @@ class AsyncKind:
         status = 202 if "respond-async" in prefer else 200
         return json_answer({"id": job.id}, status, headers)
 
-    async def _refuse_if_full(self) -> None:
+    def _refuse_if_full(self) -> None:
         room, limit = self.room, self.most_waiting
-        counts = await room.store.counts(room.api)
-        if counts["queued"] < limit:
+        if room.counts.queued < limit:
+            room.counts.queued += 1  # until they are counted again
+            room.counts.accepted += 1
             return
         pace = room.counts.times.sum_s / max(1, room.counts.times.count)
         workers = max(1, room.calls.ready() * room.spec.pod.max_concurrency)
         raise HttpError(
             503,
             "queue_full",
-            f"{counts['queued']} requests of '{room.api}' wait; at most {limit} may",
+            f"{room.counts.queued} requests of '{room.api}' wait; at most {limit} may",
             retry_after_s=min(3600.0, max(1.0, pace / workers)),
         )
 

@@ -45,7 +45,8 @@ class Counts:
         self.by_status: Counter[str] = Counter()
         self.succeeded = self.failed = self.retried = 0
         self.times = Times()
-        self.queued = self.active = self.dead = 0
+        self.queued = self.active = self.dead = 0  # of all nodes, a second ago at most
+        self.accepted = 0
 
     def ended(self, seconds: float, state: str) -> None:
         """A unit has been settled as `state`."""

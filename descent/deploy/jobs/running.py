@@ -54,22 +54,15 @@ class Run:
     def __init__(self, folder: Path):
         self.folder = folder
 
-    @staticmethod
-    def latest(folder: Path, round: int) -> tuple[Run | None, int]:
-        """The last run of a job's round, and how many there were."""
-        numbers = [
-            int(path.name.rpartition("-")[2])
-            for path in folder.glob(f"run-{round}-*")
-            if path.name.rpartition("-")[2].isdigit()
-        ]
-        if not numbers:
-            return None, 0
-        return Run(folder / f"run-{round}-{max(numbers)}"), len(numbers)
-
     @property
     def reported(self) -> bool:
         """Whether the store has been told how it ended."""
         return (self.folder / "reported").exists()
+
+    @property
+    def over(self) -> bool:
+        """Whether it has written down its end."""
+        return (self.folder / "exit.json").exists()
 
     def report(self) -> None:
         """The store has been told."""

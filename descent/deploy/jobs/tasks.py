@@ -26,10 +26,12 @@ from descent.deploy.errors import HttpError
 from descent.deploy.jobs.answers import job_row, submitted, task_status
 from descent.deploy.jobs.batch import job_asked_for
 from descent.deploy.jobs.http import Request, json_answer, lines_answer
+from descent.deploy.jobs.loops import end_loop
 from descent.deploy.jobs.room import Room
-from descent.deploy.jobs.running import Command, Run
+from descent.deploy.jobs.running import Command
+from descent.deploy.jobs.runs import Runs
 from descent.deploy.jobs.scheduling import Scheduling
-from descent.deploy.jobs.store import Content, Job, Lease, NewJob, NewUnit, new_id
+from descent.deploy.jobs.store import Content, Job, Lease, NewJob, NewUnit, StoreError, new_id
 from descent.deploy.jobs.submissions import TaskSubmission, parse
 from descent.deploy.jobs.working import Done, Failed, Workers
 
@@ -37,16 +39,18 @@ __all__ = ["TaskKind"]
 
 LEASES = 1000  # a task that outlives restarts is leased after each; runs are counted here
 LOG_PIECE = 64 * 1024
+TIDY_S = 60.0
 
 
 class TaskKind:
     """The HTTP of a TaskAPI, its runs and its schedule."""
 
     def __init__(self, room: Room, folder: Path):
-        self.room, self.folder = room, folder / room.api
+        self.room, self.runs = room, Runs(folder / room.api)
         self.workers: Workers | None = None
         self.scheduling = Scheduling(room, self.new_job)
         self._leaving = False
+        self._tidying: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Find running tasks again, and go on."""
@@ -62,14 +66,25 @@ class TaskKind:
         )
         self.workers.start()
         self.scheduling.start()
+        self._tidying = asyncio.create_task(self._tidy_for_ever(), name=f"{room.api} runs")
 
     async def close(self, grace_s: float) -> None:
         """Leave: what runs goes on, and is found again."""
         del grace_s
         self._leaving = True
         await self.scheduling.close()
+        await end_loop(self._tidying)
         if self.workers is not None:
             await self.workers.close()
+
+    async def _tidy_for_ever(self) -> None:
+        """Remove the runs of jobs that are no more."""
+        while True:
+            with contextlib.suppress(StoreError, OSError):
+                for job in await asyncio.to_thread(self.runs.jobs):
+                    if await self.room.store.job(job) is None:
+                        await self.runs.forget(job)
+            await asyncio.sleep(TIDY_S)
 
     def _capacity(self) -> int:
         pod = self.room.spec.pod
@@ -158,14 +173,9 @@ class TaskKind:
             await self.room.store.cancel(job.id, "stopped by the user")
             if self.workers is not None:
                 self.workers.stop_work(job.id)
-            self.end_runs(job)
+            self.runs.stop(job.id, job.round)
             self.room.tell_ended(job.id)
         return json_answer({"message": f"stopped job {job.id}"})
-
-    def end_runs(self, job: Job) -> None:
-        run, _ = Run.latest(self.folder / job.id, job.round)
-        if run is not None:
-            run.stop()
 
     async def _result(self, job: Job) -> Response:
         unit = await self.room.store.unit(job.id)
@@ -179,8 +189,7 @@ class TaskKind:
         while True:
             job = await self.room.store.job(job.id) or job
             open_before = job.open
-            runs = sorted(self.folder.glob(f"{job.id}/run-*/log.txt"), key=_run_order)
-            for path in runs:
+            for path in self.runs.logs(job.id):
                 with path.open("rb") as file:
                     file.seek(seen.get(path, 0))
                     while piece := await asyncio.to_thread(file.read, LOG_PIECE):
@@ -197,9 +206,10 @@ class TaskKind:
         job = await self.room.store.job(lease.job)
         if job is None:
             return Failed("the job has been removed", retry=False)
-        run, count = Run.latest(self.folder / lease.job, job.round)
+        run, count = self.runs.latest(lease.job, job.round)
         if run is None or run.reported:
-            run, count = Run(self.folder / lease.job / f"run-{job.round}-{count + 1}"), count + 1
+            count += 1
+            run = self.runs.run(lease.job, job.round, count)
             try:
                 await asyncio.to_thread(run.begin, self._command(lease), submitted(self.room, job))
             except OSError as error:
@@ -247,16 +257,9 @@ class TaskKind:
         room = self.room
         room.counts.ended(seconds, state)
         if state != "refused":
-            for path in (self.folder / lease.job).glob("run-*/exit.json"):
-                Run(path.parent).report()
+            self.runs.report(lease.job)
         words = outcome.error if isinstance(outcome, Failed) else "task succeeded"
         level = "error" if isinstance(outcome, Failed) else "info"
         room.log(words, level=level, job_id=lease.job, state=state)
         if state in ("done", "dead", "failed"):
             room.tell_ended(lease.job)
-
-
-def _run_order(path: Path) -> list[int]:
-    with contextlib.suppress(ValueError):
-        return [int(part) for part in path.parent.name.split("-")[1:]]
-    return []

@@ -223,6 +223,7 @@ async def test_a_full_queue_is_refused_with_a_time_to_come_again(tmp_path):
     async with node(tmp_path, SPEC, double) as n:
         n.api.kind.most_waiting = 2  # type: ignore[union-attr]
         n.pool.state = "Creating"
+        await asyncio.sleep(0.1)  # a lease that was under way finds nothing
         for i in range(2):
             await n.json("POST", "", i)
         answer = await n("POST", "", 3)
