@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from descent.caching import cache_folder
+from descent.kernel.importing import numba_alone
 
 __all__ = ["Kernel", "compiling", "kernel", "kernel_key", "prange", "vectorized"]
 
@@ -97,8 +98,7 @@ def _called() -> dict[str, Any]:
 
 @functools.cache
 def _compiled_helper(fn: Callable[..., Any]) -> Callable[..., Any]:
-    import numba
-
+    numba = numba_alone()
     copy = _with_compiled_globals(fn)
     # Said outright, or a helper inherits its first caller's freedoms. A product may be fused into a
     # sum (one rounding less); inlined, or its caller's loop is scalar.
@@ -186,8 +186,7 @@ class Kernel:
         return self._jit(False, **_called())
 
     def _jit(self, keep: bool, **options: Any) -> Any:
-        import numba
-
+        numba = numba_alone()
         fn = _with_compiled_globals(self.py, prange=numba.prange)
         flags: Any = {"reassoc", "contract", "nsz"} if self.reorder else False
         # "numpy": x / 0 is inf, as in the other forms, not an exception
@@ -224,8 +223,7 @@ class Kernel:
     def address(self, *types: str) -> int:
         """Where the compiled form for these (Numba) scalar types lies, for calls from C or by
         `places.invoke`."""
-        import numba
-
+        numba = numba_alone()
         compiled = self._jit(True, nogil=True, no_cpython_wrapper=True)
         compiled.compile(tuple(getattr(numba.types, t) for t in types))
         found = next(iter(compiled.overloads.values()))
@@ -251,6 +249,5 @@ def kernel(fn: Callable[..., Any] | None = None, **options: Any) -> Any:
 
 def vectorized(fn: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a scalar function to one that broadcasts over arrays, as a NumPy ufunc does."""
-    import numba
-
+    numba = numba_alone()
     return _in_our_cache(lambda cache: numba.vectorize(cache=cache)(_with_compiled_globals(fn)))
