@@ -60,8 +60,8 @@ class Wire:
     def body(self) -> bytes:
         return b"".join(message.get("body", b"") for message in self.messages)
 
-    async def ask(self, app, deadline=None):
-        scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
+    async def ask(self, app, deadline=None, path="/"):
+        scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b""}
         scope["descent"] = Context("request-1", deadline=deadline)
         await app(scope, self.receive, self.send)
 
