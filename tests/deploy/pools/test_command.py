@@ -1,4 +1,7 @@
-"""The "command" backend with real processes: requests, readiness, death, replicas, the end."""
+"""The "command" backend with real processes: requests, readiness, death, replicas, the end.
+
+On uvloop, as the node runs it; the child's and Docker's tests run on asyncio's own loop.
+"""
 
 import asyncio
 import os
@@ -7,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+import uvloop
 
 from descent.deploy.pool import LoadError
 from tests.deploy.pools.commands import (
@@ -58,7 +62,7 @@ def test_a_request_reaches_the_process_and_comes_back(tmp_path):
         assert log.fields[0]["container"] == "web"
         assert log.fields[0]["replica"].startswith("echo-1-")
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 def test_every_kind_of_answer(tmp_path):
@@ -90,7 +94,7 @@ def test_every_kind_of_answer(tmp_path):
                     assert answer.headers["retry-after"] == "1"
             assert pool.replicas()[0].in_flight == 0
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 def test_bodies_stream_both_ways(tmp_path):
@@ -133,7 +137,7 @@ def test_bodies_stream_both_ways(tmp_path):
             await asked
             assert not got[-1]["more_body"]
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 async def one_empty():
@@ -162,7 +166,7 @@ def test_a_client_that_goes_closes_the_way_to_the_process(tmp_path):
             await pool.app(scope, receive, never)
             assert (await call(pool)).status == 200
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 async def never(message):
@@ -191,7 +195,7 @@ def test_one_that_dies_is_restarted_and_is_not_asked_meanwhile(tmp_path):
             await until(lambda: pool.replicas()[0].state == "Killed")
             assert pool.replicas()[0].reason == "it was ended by SIGKILL"
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 @pytest.mark.parametrize(
@@ -210,7 +214,7 @@ def test_one_that_cannot_start_is_a_load_error(tmp_path, fields, expected):
             pass
 
     with pytest.raises(LoadError, match=expected) as caught:
-        asyncio.run(main())
+        uvloop.run(main())
     assert "'echo' cannot start: container 'web'" in str(caught.value)
 
 
@@ -223,7 +227,7 @@ def test_one_that_never_gets_ready_is_a_load_error_and_is_ended(tmp_path):
         return str(caught.value), log
 
     hard_coded = command_spec({"name": "web", "command": ["sh", "-c", "echo $$; exec sleep 60"]})
-    message, log = asyncio.run(main(hard_coded))
+    message, log = uvloop.run(main(hard_coded))
     assert "not ready within 1 s" in message
     assert "a command takes its port from $CORTEX_PORT" in message
     assert not alive(int(log.lines[0]))
@@ -234,7 +238,7 @@ def test_one_that_never_gets_ready_is_a_load_error_and_is_ended(tmp_path):
             readiness_probe={**probe, "http_get": {"port": 8080, "path": "/health"}},
         )
     )
-    message, _ = asyncio.run(main(sick))
+    message, _ = uvloop.run(main(sick))
     assert "readiness probe: GET /health answered 500" in message
 
 
@@ -253,7 +257,7 @@ def test_the_end_ends_everything_it_has_started(tmp_path):
             assert alive(beside)
         await until(lambda: not alive(pid) and not alive(beside))
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 SERVER_WORDS = container()["command"][2:]
@@ -269,7 +273,7 @@ def test_one_that_ignores_sigterm_is_killed_after_the_grace(tmp_path):
             assert not alive(pid)
             assert (await call(pool)).status == 503
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 def test_pre_stop_comes_first(tmp_path):
@@ -285,7 +289,7 @@ def test_pre_stop_comes_first(tmp_path):
             pass
         assert "pre_stop: GET /nonsense: no HTTP answer" in log.lines
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 def test_several_replicas_share_the_work_and_scale(tmp_path):
@@ -318,7 +322,7 @@ def test_several_replicas_share_the_work_and_scale(tmp_path):
             await until(lambda: [one.state for one in pool.replicas()] == ["Ready"])
             assert (await call(pool)).status == 200
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 def test_containers_run_beside_one_another(tmp_path):
@@ -336,7 +340,7 @@ def test_containers_run_beside_one_another(tmp_path):
             await until(lambda: pool.replicas()[0].state == "Killed")
             await until(lambda: pool.replicas()[0].state == "Ready")
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 def test_liveness_restarts_and_readiness_only_takes_away_requests(tmp_path):
@@ -365,7 +369,7 @@ def test_liveness_restarts_and_readiness_only_takes_away_requests(tmp_path):
             assert pool.replicas()[0].restarts == 1
             assert pid_of(pool) != before
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 def test_warm_up(tmp_path):
@@ -376,7 +380,7 @@ def test_warm_up(tmp_path):
             async with running(command_spec(warm_up=[1, "refuse"]), tmp_path):
                 pass
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 def test_none_is_started_when_none_is_wanted(tmp_path):
@@ -385,20 +389,20 @@ def test_none_is_started_when_none_is_wanted(tmp_path):
             assert pool.replicas() == []
             assert said(await call(pool))["error"]["message"] == "no replica of 'echo' is ready"
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="setpriv --pdeathsig is Linux'")
 def test_processes_die_with_the_node(tmp_path):
     script = f"""
-import asyncio, sys
+import asyncio, sys, uvloop
 sys.path.insert(0, {os.getcwd()!r})
 from tests.deploy.pools.commands import *
 async def main():
     async with running(command_spec(), {str(tmp_path)!r}) as pool:
         print(pool._replicas[0].containers[0].process.pid, flush=True)
         await asyncio.sleep(60)
-asyncio.run(main())
+uvloop.run(main())
 """
     node = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     try:
@@ -408,4 +412,4 @@ asyncio.run(main())
         node.kill()
         node.wait()
         node.stdout.close()
-    asyncio.run(until(lambda: not alive(pid)))
+    uvloop.run(until(lambda: not alive(pid)))
