@@ -27,6 +27,8 @@ from descent.deploy.pool import Backend, Pool
 from descent.deploy.pools.command import CommandBackend
 from descent.deploy.pools.counting import PoolsCollector
 from descent.deploy.pools.local import LocalBackend
+from descent.deploy.pools.memory import resident_bytes
+from descent.deploy.resident import Residents
 from descent.deploy.service.faces import Faces, RouteLike
 from descent.deploy.spec import Spec
 
@@ -50,9 +52,11 @@ class Parts:
         self.housekeeping = Housekeeping(self.store, self.files)
         self.gateway.metrics.register(JobsCollector(self._counts))
         self.gateway.metrics.register(PoolsCollector(self._pools))
+        self.residents = Residents(settings.memory_limit_bytes, growth=resident_bytes)
         starter = Starter(
-            self.backends, home.logs, default=settings.backend, load_s=settings.load_s
-        )
+            self.backends, home.logs, default=settings.backend, load_s=settings.load_s,
+            residents=self.residents,
+        )  # fmt: skip
         self.controller = Controller(
             home.versions, self.gateway, self.store.versions, starter, self._front,
             drain_s=settings.drain_s, grace_s=settings.grace_s,
@@ -121,6 +125,7 @@ class Parts:
     async def close(self) -> None:
         """End everything."""
         await self.controller.close()
+        await self.residents.close()
         for backend in self.backends.values():
             await backend.close()
         await self.housekeeping.close()

@@ -17,6 +17,8 @@ from descent.deploy.control.journals import Journal
 from descent.deploy.errors import HttpError, send_error
 from descent.deploy.gateway import Limits, Served
 from descent.deploy.pool import Backend, LoadError, Pool, Start
+from descent.deploy.pools.residing import start_resident
+from descent.deploy.resident import Residents
 from descent.deploy.spec import Spec
 
 __all__ = ["Live", "Refusal", "Starter", "backend_of", "held", "limits_of"]
@@ -51,8 +53,10 @@ class Starter:
         *,
         default: str = "local",
         load_s: float | None = None,
+        residents: Residents | None = None,
     ) -> None:
         self.backends = backends
+        self.residents = residents
         self.logs = logs
         self.default = default
         self.load_s = load_s
@@ -95,7 +99,7 @@ class Starter:
         backend = self.backends[backend_of(spec, self.default)]
         start = Start(spec, version, folder, log, dict(spec.config))
         try:
-            return await asyncio.wait_for(backend.start(start), self.load_s)
+            return await asyncio.wait_for(self._started(backend, start), self.load_s)
         except LoadError:
             raise
         except TimeoutError as error:
@@ -104,6 +108,16 @@ class Starter:
             raise LoadError("there is not enough memory to load it") from error
         except Exception as error:
             raise LoadError(f"{type(error).__name__}: {error}") from error
+
+    async def _started(self, backend: Backend, start: Start) -> Pool:
+        """Loaded; in this process and under a memory limit, as long as it is asked."""
+        residents, idle_s = self.residents, start.spec.idle_unload_s
+        if backend.name != "local" or residents is None:
+            return await backend.start(start)
+        if residents.limit_bytes is None and idle_s is None:
+            return await backend.start(start)
+        key = f"{start.spec.name} version {start.version}"
+        return await start_resident(residents, key, lambda: backend.start(start), idle_s)
 
 
 def backend_of(spec: Spec, default: str) -> str:
