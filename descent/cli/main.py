@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "delete",
     ),
     "ask_command": ("predict", "submit", "jobs", "logs"),
+    "client_command": ("client",),
     "node_command": ("node", "env"),
 }  # fmt: skip
 

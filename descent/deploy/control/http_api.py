@@ -11,8 +11,10 @@ Every path but openapi.json asks for the node's token as a bearer. Errors are th
 from __future__ import annotations
 
 import asyncio
+import errno
 import hmac
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -21,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route as Path
 from starlette.routing import Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from descent.deploy.control.controlling import NoSuchApi
 from descent.deploy.control.describing import Description
@@ -31,11 +33,13 @@ from descent.deploy.control.orders import read_order
 from descent.deploy.control.records import as_dict
 from descent.deploy.control.splitting import all_to
 from descent.deploy.errors import DeployError, HttpError, send_error
+from descent.deploy.jobs.store import StoreFull, StoreUnavailable
 from descent.deploy.spec import SpecError
 
 __all__ = ["ControlApp"]
 
 _POLL_S = 0.2
+log = logging.getLogger("descent.deploy.node")
 Answer = Callable[[Request], Awaitable[Response]]
 
 
@@ -75,26 +79,26 @@ class ControlApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = scope.get("state", {}).get("request_id")
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
         try:
             if scope["path"] == "/-/openapi.json":
-                await JSONResponse(document())(scope, receive, send)
+                await JSONResponse(document())(scope, receive, sending)
                 return
             self._admit(scope)
             scope["app"] = self  # the router raises what it would otherwise answer as plain text
-            await self._app(scope, receive, send)
-        except HttpError as error:
-            await send_error(send, error, request_id)
-        except HTTPException as error:
-            code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "refused")
-            said = f"{scope['method']} {scope['path']}: {error.detail.lower()}"
-            await send_error(send, HttpError(error.status_code, code, said), request_id)
-        except NoSuchApi as error:
-            await send_error(send, HttpError(404, "not_found", str(error)), request_id)
-        except SpecError as error:
-            said = HttpError(400, "bad_spec", str(error), field=error.field or None)
-            await send_error(send, said, request_id)
-        except DeployError as error:
-            await send_error(send, HttpError(409, "refused", str(error)), request_id)
+            await self._app(scope, receive, sending)
+        except Exception as error:
+            said = _told(error, scope)
+            if said.status == 500:
+                log.exception("%s %s failed", scope["method"], scope["path"])
+            if not begun:
+                await send_error(send, said, request_id)
 
     def _admit(self, scope: Scope) -> None:
         given = dict(scope["headers"]).get(b"authorization", b"").removeprefix(b"Bearer ")
@@ -259,6 +263,31 @@ class ControlApp:
     async def stop_job(self, request: Request) -> Response:
         name, job = request.path_params["name"], request.path_params["job"]
         return JSONResponse(await self.description.stop_job(name, job))
+
+
+def _told(error: Exception, scope: Scope) -> HttpError:
+    """An exception as what the client is told."""
+    match error:
+        case HttpError():
+            return error
+        case HTTPException():
+            code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "refused")
+            said = f"{scope['method']} {scope['path']}: {error.detail.lower()}"
+            return HttpError(error.status_code, code, said)
+        case NoSuchApi():
+            return HttpError(404, "not_found", str(error))
+        case SpecError():
+            return HttpError(400, "bad_spec", str(error), field=error.field or None)
+        case DeployError():
+            return HttpError(409, "refused", str(error))
+        case StoreFull():
+            return HttpError(507, "disk_full", str(error))
+        case StoreUnavailable():
+            return HttpError(503, "store_unavailable", str(error), retry_after_s=5)
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            said = "the disk is full; nothing was changed: make room and do it again"
+            return HttpError(507, "disk_full", said)
+    return HttpError(500, "internal_error", "the node made a mistake; node.log says which")
 
 
 async def _unbroken(work: Awaitable[Any]) -> Any:

@@ -110,7 +110,7 @@ class NodeSettings:
         out = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            if value in (None, (), False):
+            if value is None or value is False or value == ():
                 continue
             text = ",".join(value) if isinstance(value, tuple) else str(value)
             out[f"DESCENT_{field.name.upper().removesuffix('_BYTES')}"] = text
