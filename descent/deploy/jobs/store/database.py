@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from descent.deploy.jobs.store.ending import finish
-from descent.deploy.jobs.store.errors import StoreError, StoreUnavailable
+from descent.deploy.jobs.store.errors import StoreError, StoreFull, StoreUnavailable
+from descent.deploy.jobs.store.patience import Patience
 from descent.deploy.jobs.store.transactions import Session, Tx
 from descent.deploy.jobs.store.writing import Change, Engine, Writer
 
@@ -22,6 +22,7 @@ __all__ = ["Database"]
 T = TypeVar("T")
 READERS = 2
 PATIENCE_S = 30.0
+OPENING_S = 5.0  # someone waits in front of a terminal
 
 
 class Database:
@@ -35,12 +36,12 @@ class Database:
     def __init__(self, engine: Engine, *, patience_s: float = PATIENCE_S) -> None:
         self.engine, self.patience_s = engine, patience_s
         self.on_wake: list[Callable[[Iterable[str]], None]] = []
-        engine.prepare()
+        self._prepare()
         self._writer = Writer(engine, finish, self._wake, patience_s=patience_s)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store reader")
         self._own = threading.local()
         self._sessions: list[Session] = []
-        self._listener = getattr(engine, "listen", lambda wake: None)(self._wake)
+        self._listener = engine.listen(self._wake)
 
     @classmethod
     def open(cls, url: str, *, patience_s: float = PATIENCE_S) -> Database:
@@ -76,38 +77,46 @@ class Database:
         """Finish what was begun and disconnect."""
         await asyncio.to_thread(self._close)
 
+    def _prepare(self) -> None:
+        """Create or migrate the tables; a database that is just starting is waited for."""
+        patience = Patience(min(self.patience_s, OPENING_S))
+        while True:
+            try:
+                return self.engine.prepare()
+            except StoreError:
+                raise
+            except Exception as error:
+                meaning = self.engine.meaning(error)
+                if meaning not in ("lost", "busy") or not patience.pause():
+                    kind = StoreFull if meaning == "full" else StoreError
+                    raise kind(self.engine.explained(error)) from error
+
     def _read(self, function: Callable[[Tx], T]) -> T:
-        until = time.monotonic() + self.patience_s
-        pause = 0.02
+        patience = Patience(self.patience_s)
         while True:
             try:
                 return self._snapshot(function)
             except Exception as error:
                 if self.engine.meaning(error) not in ("lost", "busy"):
                     raise
-                if time.monotonic() + pause > until:
-                    raise StoreUnavailable(
-                        f"{self.engine.name} did not answer ({error})"
-                    ) from error
-            time.sleep(pause)
-            pause = min(2 * pause, 1.0)
+                if not patience.pause():
+                    raise StoreUnavailable(self.engine.explained(error)) from error
 
     def _snapshot(self, function: Callable[[Tx], T]) -> T:
         session = getattr(self._own, "session", None)
         if session is None:
             session = self._own.session = self.engine.connect(reader=True)
             self._sessions.append(session)
-        session.begin()
         try:
-            return function(Tx(session))
+            session.begin()
+            value = function(Tx(session))
+            session.rollback()
         except Exception:
             self._own.session = None  # a new connection: the cheapest way to be sure of its state
             self._sessions.remove(session)
             session.close()
             raise
-        finally:
-            if self._own.session is session:
-                session.rollback()
+        return value
 
     def _wake(self, names: Iterable[str]) -> None:
         for told in self.on_wake:

@@ -59,19 +59,18 @@ class Postgres:
 
     def prepare(self) -> None:
         """Create or migrate the tables; processes that start together wait for each other."""
-        try:
-            session = self.connect(reader=False)
-        except psycopg.Error as error:
-            raise StoreError(f"{self.name} cannot be reached: {_sentence(error)}") from error
+        session = self.connect(reader=False)
         try:
             _migrate(session, self)
-        except psycopg.Error as error:
-            raise StoreError(f"{self.name}: {_sentence(error)}") from error
         finally:
             session.close()
 
     def connect(self, *, reader: bool) -> PostgresSession:
         return PostgresSession(self, reader=reader)
+
+    def explained(self, error: BaseException) -> str:
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        return f"{self.name}: {said}"
 
     def meaning(self, error: BaseException) -> str:
         if isinstance(error, pg.DiskFull):
@@ -178,10 +177,6 @@ def _channel(engine: Postgres) -> str:
 def _placed(sql: str) -> Any:
     """psycopg's placeholders."""
     return sql.replace("?", "%s")
-
-
-def _sentence(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _migrate(session: PostgresSession, engine: Postgres) -> None:

@@ -8,7 +8,7 @@ this machine is left to hold them. Reference: https://www.sqlite.org/wal.html
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,18 +56,11 @@ class Sqlite:
 
     def prepare(self) -> None:
         """Check that the file is ours; create or migrate the tables."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._check_header()
-            session = SqliteSession(self, reader=False)
-        except OSError as error:
-            raise StoreError(f"{self.path}: {error.strerror or error}") from error
-        except sqlite3.Error as error:
-            raise StoreError(self._explained(error)) from error
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._check_header()
+        session = SqliteSession(self, reader=False)
         try:
             _migrate(session, self.path)
-        except sqlite3.Error as error:
-            raise StoreError(self._explained(error)) from error
         finally:
             session.close()
 
@@ -99,13 +92,16 @@ class Sqlite:
                 "file, or move this one away and a new store is made"
             )
 
-    def _explained(self, error: sqlite3.Error) -> str:
-        meaning = self.meaning(error)
+    def explained(self, error: BaseException) -> str:
+        said = (isinstance(error, OSError) and error.strerror) or str(error)
         hint = {
             "full": "the disk is full (or the limit set on the database)",
             "busy": "another process holds it",
-        }.get(meaning, "can it and its folder be read and written by this user?")
-        return f"{self.path}: {error}; {hint}"
+        }.get(self.meaning(error), "can it and its folder be read and written by this user?")
+        return f"{self.path}: {said}; {hint}"
+
+    def listen(self, wake: Callable[[Iterable[str]], None]) -> None:
+        """Nobody outside this process is heard; workers look once in a while."""
 
 
 class SqliteSession:

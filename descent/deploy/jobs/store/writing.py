@@ -10,18 +10,17 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from descent.deploy.jobs.store.errors import StoreError, StoreFull, StoreUnavailable
+from descent.deploy.jobs.store.patience import Patience
 from descent.deploy.jobs.store.transactions import RunAgain, Session, Tx
 
 __all__ = ["Change", "Engine", "Writer"]
 
 GROUP = 256  # changes in one transaction at most
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 1.0
 
 
 class Engine(Protocol):
@@ -29,11 +28,28 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str: ...
-    def prepare(self) -> None: ...
+    def prepare(self) -> None:
+        """Create or migrate the tables; raises the driver's errors, or `StoreError`."""
+        ...
+
     def connect(self, *, reader: bool) -> Session: ...
+    def listen(self, wake: Callable[[Iterable[str]], None]) -> Listening | None:
+        """Pass on what other processes notify."""
+        ...
+
+    def explained(self, error: BaseException) -> str:
+        """A sentence for whoever must act."""
+        ...
+
     def meaning(self, error: BaseException) -> str:
         """ "full", "lost" (the connection), "busy" (try again), or "" (the caller's affair)."""
         ...
+
+
+class Listening(Protocol):
+    """A thread that listens."""
+
+    def close(self) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -63,7 +79,7 @@ class Writer:
     ) -> None:
         self.engine, self.finish, self.wake, self.patience_s = engine, finish, wake, patience_s
         self.queue: queue.SimpleQueue[Change | None] = queue.SimpleQueue()
-        self.session: Session | None = engine.connect(reader=False)
+        self.session: Session | None = None  # made when needed, and again when lost
         self.thread = threading.Thread(target=self._work, name="store writer", daemon=True)
         self.closed = False
         self.thread.start()
@@ -121,8 +137,7 @@ class Writer:
 
     def _persist(self, group: list[Change]) -> None:
         """Try until it is committed, refused or `patience_s` are over."""
-        until = time.monotonic() + self.patience_s
-        pause = FIRST_PAUSE_S
+        patience = Patience(self.patience_s)
         while True:
             try:
                 return self._commit(group)
@@ -131,16 +146,16 @@ class Writer:
             except Exception as error:
                 meaning = self._recover(group, error)
                 if meaning == "full":
-                    raise StoreFull(f"the store is full, nothing was changed ({error})") from error
+                    raise StoreFull(
+                        f"{self.engine.explained(error)}; nothing was changed"
+                    ) from error
                 if meaning not in ("lost", "busy"):
                     raise
-                if time.monotonic() + pause > until:
+                if not patience.pause():
                     raise StoreUnavailable(
-                        f"{self.engine.name} did not answer within {self.patience_s:g} s "
-                        f"({_sentence(error)}); asking again is safe"
+                        f"{self.engine.explained(error)} (tried for {self.patience_s:g} s; "
+                        "asking again is safe)"
                     ) from error
-            time.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_S)
 
     def _commit(self, group: list[Change]) -> None:
         if self.session is None:
@@ -176,10 +191,6 @@ class Writer:
                 self.session.close()
             self.session = None
         return meaning
-
-
-def _sentence(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _resolve(group: list[Change]) -> None:
