@@ -6,10 +6,12 @@ spec → backend.start → Pool → Served(app, limits) = Live
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
@@ -22,6 +24,10 @@ from descent.deploy.resident import Residents
 from descent.deploy.spec import Spec
 
 __all__ = ["Live", "Refusal", "Starter", "backend_of", "held", "limits_of"]
+
+
+OWN_ADMISSION = 128  # at once into an application that bounds itself
+_loads = itertools.count(1)
 
 
 @dataclass(eq=False)
@@ -80,13 +86,15 @@ class Starter:
             raise
         loaded_s = time.monotonic() - began
         log(f"version {version} is ready after {loaded_s:.2f} s")
+        spec = _as_able(spec, pool)
         served = self._served(spec, version, pool, served)
         return Live(version, spec, pool, served, log, loaded_s)
 
     def _served(self, spec: Spec, version: int, pool: Pool | None, place: Served | None) -> Served:
         app = Refusal("nothing answers at once here") if pool is None else pool.app
         signature = None if pool is None else pool.signature
-        limits = limits_of(spec, 1 if pool is None else max(1, len(pool.replicas())))
+        replicas = 1 if pool is None else max(1, len(pool.replicas()))
+        limits = limits_of(spec, replicas, signature)
         if place is None:
             return Served(spec.name, version, app, limits, signature)
         place.app, place.signature, place.version = app, signature, version
@@ -116,7 +124,7 @@ class Starter:
             return await backend.start(start)
         if residents.limit_bytes is None and idle_s is None:
             return await backend.start(start)
-        key = f"{start.spec.name} version {start.version}"
+        key = f"{start.spec.name} version {start.version} ({next(_loads)})"  # a refresh is another
         return await start_resident(residents, key, lambda: backend.start(start), idle_s)
 
 
@@ -127,10 +135,23 @@ def backend_of(spec: Spec, default: str) -> str:
     return "command" if spec.pod.containers else default
 
 
-def limits_of(spec: Spec, replicas: int = 1) -> Limits:
-    """Admission for so many replicas."""
+def _as_able(spec: Spec, pool: Pool | None) -> Spec:
+    """The spec, with the concurrency that its service can do where its author has set none."""
+    able = (pool.signature or {}).get("concurrency") if pool is not None else None
+    if able is None or "max_concurrency" in spec.pod.model_fields_set:
+        return spec
+    return spec.model_copy(update={"pod": spec.pod.model_copy(update={"max_concurrency": able})})
+
+
+def limits_of(spec: Spec, replicas: int = 1, signature: Mapping[str, Any] | None = None) -> Limits:
+    """Admission for so many replicas. An application with paths of its own (FastAPI's, a text
+    model's with continuous batching) bounds itself: where its spec does not say
+    `pod.max_concurrency`, Cortex' default of 1 would only stand in its way."""
+    at_once = spec.pod.max_concurrency
+    if signature and signature.get("paths") and "max_concurrency" not in spec.pod.model_fields_set:
+        at_once = OWN_ADMISSION
     return Limits(
-        max_concurrency=spec.pod.max_concurrency * replicas,
+        max_concurrency=at_once * replicas,
         max_queue_length=spec.pod.max_queue_length * replicas,
         timeout_s=spec.timeout_s,
         max_body_bytes=spec.max_body_bytes,

@@ -38,7 +38,8 @@ class Signature:
     `spread`: the value is a dict that predict takes as keyword arguments. `raw`: decode (or
     predict) wants the Starlette request itself. `stream`: results are items of a stream. `encode`
     gives the body and its media type, for results that aren't annotated too. `paths`, `components`:
-    OpenAPI's, of an application that answers below the API.
+    OpenAPI's, of an application that answers below the API. `concurrency`: requests it can work on
+    together, for specs that do not say.
     """
 
     input_schema: dict[str, Any]
@@ -55,6 +56,7 @@ class Signature:
     summary: str = ""
     paths: dict[str, Any] = field(default_factory=dict, repr=False)
     components: dict[str, Any] = field(default_factory=dict, repr=False)
+    concurrency: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As a pool's `signature`: what openapi.py, the page and the client are made from."""
@@ -69,6 +71,7 @@ class Signature:
             "spread": self.spread,
             "paths": self.paths,
             "components": self.components,
+            "concurrency": self.concurrency,
         }
 
 

@@ -61,7 +61,9 @@ class Completions:
         self._service = app.state.service
         self._service.start()
         self.metrics = self._service.metrics
-        self.signature = _of_completions(app, made.completer)
+        known = _of_completions(app, made.completer)
+        # They are computed together: Cortex' default of one at a time would waste that.
+        self.signature = replace(known, concurrency=limits["max_running"])
         self.examples = self.signature.examples  # the first of them warms the model up
         self.asgi = _short(app, chat=made.completer.chat is not None)
 

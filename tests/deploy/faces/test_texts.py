@@ -93,7 +93,7 @@ def test_its_signature_is_the_completion(names: Completions) -> None:
     jsonschema.validate(answer, made.output_schema)
     assert made.examples == [{"prompt": "", "max_tokens": 24}]
     assert "/v1/chat/completions" in made.paths
-    json.dumps(made.as_json())
+    assert json.loads(json.dumps(made.as_json()))["concurrency"] == 16
 
 
 def test_a_text_model_before_load_and_with_a_wrong_option(names_run: Path) -> None:
