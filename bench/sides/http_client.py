@@ -1,5 +1,5 @@
 """A load generator that is faster than any server here: sockets kept open, one request after the
-other on each, answers told apart by Content-Length.
+other on each, answers told apart by length or last chunk.
 
     python -m bench.sides.http_client PORT PATH BODY CONNECTIONS REQUESTS → one line of JSON
 """
@@ -13,6 +13,9 @@ import time
 from dataclasses import dataclass
 
 __all__ = ["Load", "load"]
+
+
+LIMIT_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class _Shared:
 
     def __init__(self, requests: int, done: asyncio.Future[None]) -> None:
         self.to_send = self.to_come = requests
+        self.alive = 0  # connections
         self.took: list[float] = []
         self.failures = 0
         self.done = done
@@ -39,7 +43,11 @@ class _Shared:
         self.took.append(seconds)
         self.failures += not good
         self.to_come -= 1
-        if self.to_come <= 0 and not self.done.done():
+        if self.to_come <= 0:
+            self.end()
+
+    def end(self) -> None:
+        if not self.done.done():
             self.done.set_result(None)
 
 
@@ -49,9 +57,11 @@ class _Connection(asyncio.Protocol):
         self._shared = shared
         self._buffer = b""
         self._began = 0.0
+        self._asking = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self._shared.alive += 1
         self._next()
 
     def _next(self) -> None:
@@ -59,6 +69,7 @@ class _Connection(asyncio.Protocol):
         if shared.to_send <= 0:
             return
         shared.to_send -= 1
+        self._asking = True
         self._began = time.perf_counter()
         self._transport.write(self._request)  # type: ignore[attr-defined]
 
@@ -67,17 +78,30 @@ class _Connection(asyncio.Protocol):
         head = buffer.find(b"\r\n\r\n")
         if head < 0:
             return
-        at = buffer.lower().find(b"content-length:", 0, head)
-        length = int(buffer[at + 15 : buffer.index(b"\r", at)]) if at >= 0 else 0
-        if len(buffer) < head + 4 + length:
+        if not _whole(buffer, head):
             return
-        self._buffer = b""
+        self._buffer, self._asking = b"", False
         self._shared.came(time.perf_counter() - self._began, buffer.startswith(b"HTTP/1.1 200"))
         self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._shared.to_come > 0:
-            self._shared.came(time.perf_counter() - self._began, False)
+        shared = self._shared
+        shared.alive -= 1
+        if self._asking and shared.to_come > 0:
+            shared.came(time.perf_counter() - self._began, False)
+        if not shared.alive:  # nobody is left to send the rest
+            shared.failures += max(0, shared.to_send)
+            shared.end()
+
+
+def _whole(answer: bytes, head: int) -> bool:
+    """Is the body complete whose head ends at `head`? By its length, or its last chunk."""
+    at = answer.find(b"ontent-", 0, head)
+    while at >= 0 and answer[at + 7 : at + 14].lower() != b"length:":
+        at = answer.find(b"ontent-", at + 1, head)
+    if at >= 0:
+        return len(answer) >= head + 4 + int(answer[at + 14 : answer.index(b"\r", at)])
+    return answer.endswith(b"0\r\n\r\n")
 
 
 def load(port: int, path: str, body: bytes, connections: int, requests: int) -> Load:
@@ -99,7 +123,7 @@ def load(port: int, path: str, body: bytes, connections: int, requests: int) -> 
             )
             for _ in range(connections)
         ]
-        await shared.done
+        await asyncio.wait_for(shared.done, LIMIT_S)
         seconds = time.perf_counter() - began
         for transport, _ in made:
             transport.close()

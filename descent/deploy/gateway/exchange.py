@@ -90,7 +90,7 @@ class Exchange:
     def check_deadline(self, now: float) -> bool:
         """End it if its time is over; True when there is nothing left to check."""
         deadline = self.context.deadline
-        if deadline is None or self.outcome is not None:
+        if deadline is None or self.outcome is not None or self.ended:
             return True
         if now < deadline + (LAST_WORDS_S if self.status else 0.0):
             return False
