@@ -1,4 +1,4 @@
-"""`descent client API > client.py`: the source of a typed client; `--curl`: a line for the shell."""
+"""`descent client API > client.py`: a typed client's source; `--curl`: a line for the shell."""
 
 from __future__ import annotations
 
