@@ -211,11 +211,11 @@ class Residents:
             resident.loading = None
 
     def _measured(self, resident: Resident, before: int | None) -> int:
-        if resident.size is not None and (known := resident.size(resident.value)) is not None:
-            return known
-        after = self._growth()
-        grown = 0 if before is None or after is None else max(0, after - before)
-        return max(grown, resident.bytes)  # loaded again, it may find its pages here already
+        known = None if resident.size is None else resident.size(resident.value)
+        if known is None:
+            after = self._growth()
+            known = 0 if before is None or after is None else after - before
+        return max(known, resident.bytes)  # loaded again, it may find its pages here already
 
     async def _make_room(self, expected: int) -> None:
         """Unload until `expected` more fit; wait for leases to end where that is not enough."""
@@ -241,13 +241,25 @@ class Residents:
         if limit is None:
             return
         if new.bytes > limit:
-            size = new.bytes
-            await self._unload(new)
-            raise LoadError(
-                f"{new.key} needs {_said(size)}; this node has {_said(limit)} for models"
-                " (memory_limit)"
-            )
+            await self._again(new, limit)
         await self._evict(limit, keep=new)  # those in use go when their leases end
+
+    async def _again(self, new: Resident, limit: int) -> None:
+        """The first load of a model brings libraries, too, which stay: a second tells its size."""
+        first = new.bytes
+        await self._unload(new)
+        if new.bytes < first and new.bytes <= limit:
+            before = self._growth()
+            new.value = await new.load()
+            new.here, new.loads = True, new.loads + 1
+            new.bytes = self._measured(new, before)
+            if new.bytes <= limit:
+                return
+            await self._unload(new)
+        raise LoadError(
+            f"it needs {_said(first if new.bytes <= limit else new.bytes)}; this node has"
+            f" {_said(limit)} for models (memory_limit)"
+        )
 
     async def _evict(self, limit: int, keep: Resident | None = None) -> bool:
         """Unload the least used without a lease until the rest is within `limit`."""
@@ -268,6 +280,7 @@ class Residents:
     async def _unload(self, resident: Resident) -> None:
         """From here on a request for it waits for a new load, which waits for this to end."""
         value, resident.value, resident.here = resident.value, None, False
+        before = self._growth()
         try:
             if resident.unload is not None:
                 await resident.unload(value)
@@ -275,6 +288,9 @@ class Residents:
             log.exception("%s could not be unloaded in good order", resident.key)
         del value
         await asyncio.to_thread(_give_back)
+        after = self._growth()
+        if before is not None and after is not None and after < before:
+            resident.bytes = min(resident.bytes, before - after)  # what it had for itself
         self._freed.set()
 
     async def _watch(self) -> None:

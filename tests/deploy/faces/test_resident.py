@@ -113,7 +113,7 @@ async def test_what_was_over_while_in_use_goes_afterwards() -> None:
 async def test_larger_than_the_limit_alone() -> None:
     shelf = Shelf(100, a=60, big=2_000_000_000)
     await shelf.ask("a")
-    with pytest.raises(LoadError, match="big needs 2 GB; this node has 100 bytes"):
+    with pytest.raises(LoadError, match="it needs 2 GB; this node has 100 bytes"):
         await shelf.ask("big")
     assert "big" not in shelf.here
     assert await shelf.ask("a") == "A"
@@ -168,6 +168,43 @@ async def test_without_a_size_the_growth_of_the_process_is_taken() -> None:
         assert residents.bytes == 50
     async with residents.use("b", load):
         assert residents.bytes == 50  # grew by nothing: shared pages
+
+
+class Process:
+    """Resident bytes as a process has them: libraries stay when a model goes."""
+
+    def __init__(self, libraries: int, model: int) -> None:
+        self.libraries, self.model = libraries, model
+        self.bytes = 0
+
+    async def load(self) -> int:
+        self.bytes += self.model + self.libraries
+        self.libraries = 0
+        return 1
+
+    async def unload(self, _: int) -> None:
+        self.bytes -= self.model
+
+
+@in_loop
+async def test_libraries_that_came_with_the_first_model_are_not_its_own() -> None:
+    process = Process(libraries=150, model=30)
+    residents = Residents(100, growth=lambda: process.bytes)
+    async with residents.use("a", process.load, process.unload):
+        assert residents.bytes == 30
+    assert residents.status()[0]["loads"] == 2
+    process = Process(libraries=150, model=130)
+    residents = Residents(100, growth=lambda: process.bytes)
+    with pytest.raises(LoadError, match="it needs 130 bytes"):
+        async with residents.use("a", process.load, process.unload):
+            pass
+    process = Process(libraries=50, model=30)
+    residents = Residents(100, growth=lambda: process.bytes)
+    async with residents.use("a", process.load, process.unload):
+        assert residents.bytes == 80
+    async with residents.use("b", process.load, process.unload):
+        assert residents.bytes == 30  # a, the larger one as was thought, had to go
+    assert {r["key"]: r["bytes"] for r in residents.status()} == {"a": 30, "b": 30}
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -244,7 +281,7 @@ async def test_pools_are_loaded_while_they_are_asked() -> None:
     answer = await ask(first.app, "/", context=Context("x"))
     assert answer.body == b"ok"
     assert [p.replica.state for p in pools] == ["Ready", "Pending"]
-    with pytest.raises(LoadError, match="three needs 200 bytes"):
+    with pytest.raises(LoadError, match="it needs 200 bytes"):
         await start_resident(residents, "three", lambda: start(FakePool(200)))
     assert [r["key"] for r in residents.status()] == ["two", "one"]
     await second.close(1.0)
