@@ -44,6 +44,9 @@ def run(
     cors_origin: Annotated[
         list[str] | None, typer.Option(help="A page's origin that may call; again for more.")
     ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A Host header to answer, too (behind a proxy).")
+    ] = None,
     require_keys: Annotated[
         bool | None, typer.Option("--require-keys", help="Requests need an API key.")
     ] = None,
@@ -63,6 +66,7 @@ def run(
             "files_url": files_url, "backend": backend, "tls_certificate": tls_cert,
             "tls_key": tls_key, "require_keys": require_keys, "insecure": insecure,
             "cors_origins": tuple(cors_origin) if cors_origin else None,
+            "allowed_hosts": tuple(allow_host) if allow_host else None,
             "memory_limit_bytes": read_bytes(memory_limit) if memory_limit else None,
         }
     )  # fmt: skip

@@ -7,6 +7,9 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+from starlette.types import ASGIApp
+
+from descent.deploy.cluster.local import LocalCluster
 from descent.deploy.control.controlling import Controller
 from descent.deploy.control.describing import Description
 from descent.deploy.control.folders import Home
@@ -28,6 +31,7 @@ from descent.deploy.pools.command import CommandBackend
 from descent.deploy.pools.counting import PoolsCollector
 from descent.deploy.pools.local import LocalBackend
 from descent.deploy.pools.memory import resident_bytes
+from descent.deploy.pools.ray import RayBackend
 from descent.deploy.resident import Residents
 from descent.deploy.service.faces import Faces, RouteLike
 from descent.deploy.spec import Spec
@@ -44,9 +48,12 @@ class Parts:
         self.settings = settings
         self.home = home
         self.access = LineLog(home.logs / "access.jsonl")
-        hosts = None
-        self.gateway = Gateway(access_log=self.access, allowed_hosts=hosts)
-        self.backends: dict[str, Backend] = {"local": LocalBackend(), "command": CommandBackend()}
+        self.gateway = Gateway(access_log=self.access, allowed_hosts=settings.hosts)
+        self.backends: dict[str, Backend] = {
+            "local": LocalBackend(),
+            "command": CommandBackend(),
+            "ray": RayBackend(LocalCluster(home.path).address),
+        }
         self.store = Store(Database.open(settings.database_url or home.database_url))
         self.files = Files(settings.files_url or home.files_url)
         self.housekeeping = Housekeeping(self.store, self.files)
@@ -117,6 +124,21 @@ class Parts:
         """Connect to what must be there before requests are answered."""
         self.home.versions.mkdir(parents=True, exist_ok=True)
         self.housekeeping.start()
+
+    @property
+    def app(self) -> ASGIApp:
+        """What the server is given."""
+        if not self.settings.cors_origins:
+            return self.gateway
+        from starlette.middleware.cors import CORSMiddleware
+
+        return CORSMiddleware(
+            self.gateway,
+            allow_origins=self.settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "retry-after"],
+        )
 
     def busy(self) -> bool:
         """Whether requests are inside or wait."""

@@ -108,7 +108,7 @@ class Node:
 
         return Server(
             config(
-                self.parts.gateway,
+                self.parts.app,
                 timeout_graceful_shutdown=2,
                 ssl_certfile=self.settings.tls_certificate,
                 ssl_keyfile=self.settings.tls_key,

@@ -31,6 +31,8 @@ class NodeSettings:
     """What a node is started with.
 
     `memory_limit_bytes`: models beyond it are unloaded by least use; None: no limit.
+    `allowed_hosts`: names that requests may ask for beside this machine's own; "*": any. It keeps a
+    page elsewhere from reaching a loopback node by a name that it made resolve to this machine.
     `backend`: where services run that do not say: "local", "command" or "ray".
     `grace_s`: how long requests in flight may take when the node, or a version, ends.
     `drain_s`: how long an old version may finish its requests after an update.
@@ -47,6 +49,7 @@ class NodeSettings:
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     cors_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
     require_keys: bool = False
     insecure: bool = False
     grace_s: float = 20.0
@@ -81,6 +84,13 @@ class NodeSettings:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    @property
+    def hosts(self) -> set[str] | None:
+        """The Host headers that are answered; None: any."""
+        if not self.loopback or "*" in self.allowed_hosts:
+            return None
+        return {"localhost", "127.0.0.1", "[::1]", self.host, *self.allowed_hosts}
 
     @property
     def encrypted(self) -> bool:

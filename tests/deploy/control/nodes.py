@@ -96,7 +96,7 @@ async def load(url, path, body, total, concurrency, seen, *, until=None):
     `seen(status, body)` for each. A connection that breaks counts as status 0."""
     host, port = url.removeprefix("http://").split(":")
     request = (
-        f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
         f"content-length: {len(body)}\r\n\r\n"
     ).encode() + body
     left = total

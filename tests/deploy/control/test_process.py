@@ -199,3 +199,17 @@ def test_no_request_is_lost_through_update_rollback_and_failed_update(make_node)
     assert set(statuses) == {200}
     assert statuses[200] >= 20_000
     assert set(said) == {"one", "two", "three"}
+
+
+def test_a_page_elsewhere_cannot_reach_a_loopback_node(node):
+    answer = httpx.get(f"{node.url}/-/apis", headers={"host": "evil.example"})
+    assert answer.status_code == 421
+
+
+def test_cors_is_for_those_who_were_named(make_node):
+    node = make_node(cors_origins=("https://page.example",))
+    asked = {"origin": "https://page.example", "access-control-request-method": "POST"}
+    answer = httpx.options(f"{node.url}/x", headers=asked)
+    assert answer.headers["access-control-allow-origin"] == "https://page.example"
+    answer = httpx.options(f"{node.url}/x", headers={**asked, "origin": "https://other.example"})
+    assert "access-control-allow-origin" not in answer.headers
