@@ -50,7 +50,10 @@ class LineLog:
                 loop.call_later(FLUSH_S, self._hand_over, loop)
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        loop.run_in_executor(None, self.flush)
+        try:
+            loop.run_in_executor(None, self.flush)
+        except RuntimeError:  # the loop is ending
+            self.flush()
 
     def flush(self) -> None:
         """Write what has been collected."""

@@ -26,6 +26,7 @@ __all__ = ["Method", "Step", "bad_input", "runs_in_loop", "takes_nothing", "with
 
 Encoded = tuple[bytes, str]
 _LARGE_BYTES = 64 * 2**10  # parsing more would keep the event loop from others
+_TYPES = 100
 _DATA = frozenset(
     (dict, list, str, int, float, bool, bytes, type(None))
 )  # nothing else to look for
@@ -62,6 +63,7 @@ class Method:
         self._decode, self._predict, self._encode = Step(decode), Step(predict), Step(encode)
         steps = (self._decode, self._predict, self._encode)
         self._in_one_thread = not any(step.in_loop for step in steps)
+        self._values: set[type] = set(_DATA)  # types of results that are to be encoded
 
     async def __call__(self, request: InFlight) -> Encoded | Response | Groups:
         value = await self.read(request)
@@ -108,7 +110,7 @@ class Method:
             result = self._predict.function(**value)  # type: ignore[misc]
         else:
             result = self._predict.function(value)  # type: ignore[misc]
-        if type(result) not in _DATA and _unfinished(result):
+        if type(result) not in self._values and self._unfinished(result):
             return result
         if self._encode.function is not None:
             result = self._encode.function(result)
@@ -125,6 +127,10 @@ class Method:
 
     async def _finished(self, request: InFlight, result: Any) -> Encoded | Response | Groups:
         """Whatever predict gave that is not plain data."""
+        if type(result) in self._values or not self._unfinished(result):
+            if self._encode.function is not None:
+                result = await self._called(request, self._encode, result)
+            return self.signature.encode(result)
         if isinstance(result, Response):
             return result
         if inspect.isawaitable(result):  # a `def` that returns a coroutine
@@ -146,6 +152,17 @@ class Method:
             return await self._in_thread(request, _spreading(function, spread), value)
         result = function(**value) if spread else function(value)
         return await result if inspect.iscoroutine(result) else result
+
+    def _unfinished(self, result: Any) -> bool:
+        """A stream, a coroutine or a whole response, rather than a value to encode. A type is asked
+        once: to say that they lack an attribute takes pydantic's models microseconds."""
+        if hasattr(result, "__next__") or hasattr(result, "__anext__"):
+            return True
+        if isinstance(result, Response) or inspect.isawaitable(result):
+            return True
+        if len(self._values) < _TYPES:  # a service could make a type for each answer
+            self._values.add(type(result))
+        return False
 
     async def _groups_here(self, items: AsyncIterator[Any]) -> Groups:
         encode, to_body = self._encode, self.signature.encode
@@ -212,13 +229,6 @@ def without_input(function: Callable[..., Any]) -> Callable[..., Any]:
     made.__annotations__ = {"return": typing.get_type_hints(function).get("return", Any)}
     made.__name__ = getattr(function, "__name__", "function")
     return made
-
-
-def _unfinished(result: Any) -> bool:
-    """A stream, a coroutine or a whole response, rather than a value to encode."""
-    if hasattr(result, "__next__") or hasattr(result, "__anext__"):
-        return True
-    return isinstance(result, Response) or inspect.isawaitable(result)
 
 
 def _spreading(function: Callable[..., Any], spread: bool) -> Callable[[Any], Any]:
