@@ -109,13 +109,14 @@ async def result_lines(room: Room, job: Job, per_item: bool, first: int) -> Asyn
     cursor, item = None, 0
     while True:
         page = await room.store.units(job.id, cursor=cursor, limit=PAGE)
+        lines = []
         for unit in page.items:
             if unit.index >= first:
                 line = await _result(room, unit)
-                for row in _items(line, unit, item) if per_item else [line]:
-                    yield json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace")
-                    yield b"\n"
+                rows = _items(line, unit, item) if per_item else [line]
+                lines += [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
             item += unit.items
+        yield "".join(lines).encode("utf-8", "backslashreplace")
         cursor = page.cursor
         if cursor is None:
             return

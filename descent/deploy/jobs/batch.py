@@ -27,9 +27,12 @@ from descent.deploy.jobs.room import Room
 from descent.deploy.jobs.store import Job, Lease, StoreError
 from descent.deploy.jobs.submissions import BatchSubmission, parse
 from descent.deploy.jobs.working import Done, Failed, Workers
+from descent.deploy.pool import Pool
+from descent.deploy.pools.local import LocalPool
 
 __all__ = ["BatchKind", "job_asked_for"]
 
+MOST_REPLICAS = 100  # Cortex' max_replicas, where a batch's spec has none of its own
 LOOK_S = 1.0  # for jobs that another node accepted, and for those that have ended
 
 
@@ -42,6 +45,8 @@ class BatchKind:
         self._look = asyncio.Event()
         self.enqueuing = Enqueuing(room, self.inputs, self._look.set)
         self.workers: dict[str, Workers] = {}
+        self._asked = (0, 1)  # the pool by identity, the replicas last asked of it
+        self._scaling: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -52,6 +57,7 @@ class BatchKind:
     async def close(self, grace_s: float) -> None:
         """Finish the batches that have begun within `grace_s`; give back the rest."""
         await end_loop(self._watch)
+        await end_loop(self._scaling)
         await self.enqueuing.close()
         await asyncio.gather(*(workers.close(grace_s) for workers in self.workers.values()))
         self.workers.clear()
@@ -167,15 +173,39 @@ class BatchKind:
             if id not in self.workers:
                 self.workers[id] = self._workers_of(job)
                 self.workers[id].start()
+        self._ask_for(sum(_workers(job) for job in running.values()))
+
+    def _room_for_batches(self) -> int:
+        """How many may be under way: in this process as many as there are threads for."""
+        calls = self.room.calls
+        each = MOST_REPLICAS if isinstance(calls.pool, LocalPool) else calls.concurrency()
+        return calls.ready() * each
+
+    def _ask_for(self, workers: int) -> None:
+        """As many replicas as there are workers at work (a local pool has one, whatever is asked);
+        one when there is nothing to do."""
+        pool = self.room.calls.pool
+        wanted = min(MOST_REPLICAS, max(1, workers))
+        if pool is None or self._asked == (id(pool), wanted):
+            return
+        if self._scaling is None or self._scaling.done():
+            self._asked = id(pool), wanted
+            self._scaling = asyncio.create_task(self._scale(pool, wanted))
+
+    async def _scale(self, pool: Pool, replicas: int) -> None:
+        try:
+            await pool.scale(replicas)
+        except Exception as error:
+            self.room.log(f"cannot go to {replicas} replicas: {error}", level="error")
 
     def _workers_of(self, job: Job) -> Workers:
-        room, number = self.room, int(job.config.get("workers", 1))
+        room, number = self.room, _workers(job)
         return Workers(
             room.store,
             room.api,
             name=room.worker,
             work=self.work,
-            capacity=lambda: number if room.calls.ready() else 0,
+            capacity=lambda: min(number, self._room_for_batches()),
             lease_s=room.spec.lease_s,
             told=self._told,
             job=job.id,
@@ -219,6 +249,10 @@ class BatchKind:
                 attempt=lease.attempt,
                 state=state,
             )
+
+
+def _workers(job: Job) -> int:
+    return int(job.config.get("workers", 1))
 
 
 async def job_asked_for(room: Room, request: Request) -> Job:

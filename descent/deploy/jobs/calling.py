@@ -45,6 +45,10 @@ class Calls:
         states = [replica.state for replica in self.pool.replicas()]
         return sum(state in ("Ready", "ReadyOutOfDate") for state in states)
 
+    def concurrency(self) -> int:
+        """How much each replica takes at once."""
+        return 0 if self.spec is None else self.spec.pod.max_concurrency
+
     async def drained(self, pool: Pool, timeout_s: float | None = None) -> bool:
         """Wait until no call is in `pool`; False if that took longer."""
         try:

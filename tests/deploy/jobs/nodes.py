@@ -59,6 +59,7 @@ class FunctionPool:
         self.calls: list[Call] = []
         self.signature = None
         self.state = "Ready"
+        self.copies = 1
         self.most = self.now = 0
 
     async def app(self, scope, receive, send):
@@ -82,7 +83,7 @@ class FunctionPool:
         await send({"type": "http.response.body", "body": body})
 
     def replicas(self):
-        return [Replica("r1", self.state)]
+        return [Replica(f"r{i}", self.state) for i in range(self.copies)]
 
     async def scale(self, replicas):
         self.state = "Ready" if replicas else "Requested"

@@ -167,7 +167,8 @@ async def test_workers_are_as_many_as_asked_for_each_job(tmp_path):
         now[job] -= 1
         return []
 
-    async with node(tmp_path, SPEC, slow) as n:
+    spec = SPEC.model_copy(update={"pod": SPEC.pod.model_copy(update={"max_concurrency": 8})})
+    async with node(tmp_path, spec, slow) as n:
         one = await submit(n, items(*range(6), size=1, workers=1))
         three = await submit(n, items(*range(12), size=1, workers=3))
         while not (told := await status(n, three, 0))["job_status"].get("start_time"):
@@ -185,6 +186,32 @@ async def test_workers_are_as_many_as_asked_for_each_job(tmp_path):
         await status(n, one)
         await status(n, three)
         assert most == {one: 1, three: 3}
+
+
+@in_loop
+async def test_workers_are_replicas_where_there_can_be_several(tmp_path):
+    go = asyncio.Event()
+
+    async def slow(call):
+        await go.wait()
+
+    async with node(tmp_path, SPEC, slow) as n:
+        asked = []
+
+        async def scale(replicas):
+            asked.append(replicas)
+            n.pool.copies = replicas
+
+        n.pool.scale = scale
+        one, two = [await submit(n, items(*range(9), size=1, workers=w)) for w in (2, 3)]
+        while n.pool.now < 5:  # one batch at a time in each of five replicas
+            await asyncio.sleep(0.01)
+        go.set()
+        await status(n, one)
+        await status(n, two)
+        assert n.pool.most == 5
+        while asked[-1] != 1:
+            await asyncio.sleep(0.01)
 
 
 @in_loop
@@ -274,7 +301,8 @@ async def test_stopping(tmp_path):
         finally:
             ended.append(call.value)
 
-    async with node(tmp_path, SPEC, slow) as n:
+    spec = SPEC.model_copy(update={"pod": SPEC.pod.model_copy(update={"max_concurrency": 8})})
+    async with node(tmp_path, spec, slow) as n:
         id = await submit(n, items(1, 2, 3, size=1, workers=2))
         while len(n.pool.calls) < 2:
             await asyncio.sleep(0.01)
