@@ -49,7 +49,11 @@ class LocalBackend:
         """Load and warm a version. Raises `LoadError`; then nothing of it is left."""
         counts = self._counts.setdefault(start.spec.name, ServiceCounts())
         pool = LocalPool(start, self._pools.discard, counts)
-        await pool.scale(1)
+        try:
+            await pool.scale(1)
+        except BaseException:
+            await pool.close(0.0)
+            raise
         self._pools.add(pool)
         return pool
 
@@ -123,6 +127,7 @@ class LocalPool:
         """Unload, and end the threads within `grace_s`."""
         async with self._changing:
             await self._unload(grace_s)
+        self._output.close()
         if self._on_close is not None:
             self._on_close(self)
 

@@ -2,9 +2,9 @@
 
     print("loaded")  →  log("loaded", stream="stdout", request_id=…)
 
-`sys.stdout` and `sys.stderr` are replaced once by writers that ask a context variable whose code is
-running (it follows into worker threads); what nobody has claimed goes where it always went. Left
-out: what C code writes to the file descriptors themselves.
+While there is an `Output`, `sys.stdout` and `sys.stderr` are writers that ask a context variable
+whose code is running (it follows into worker threads); what nobody has claimed goes where it always
+went. Left out: what C code writes to the file descriptors themselves.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ __all__ = ["Output", "claimed"]
 
 _MAX_LINE = 16_384
 
+_open: set[Output] = set()
 claimed: ContextVar[Output | None] = ContextVar("descent_output", default=None)
 
 
@@ -32,9 +33,21 @@ class Output:
     def __init__(self, log: Callable[..., None]) -> None:
         self._log = log
         self._begun = {"stdout": "", "stderr": ""}  # lines without their end yet
+        _open.add(self)
         for name in self._begun:
             if not isinstance(getattr(sys, name), _Writer):
                 setattr(sys, name, _Writer(name, getattr(sys, name)))
+
+    def close(self) -> None:
+        """Hand over what has no end; with the last one, all is as before."""
+        for name, begun in self._begun.items():
+            if begun:
+                self.write(name, "\n")
+        _open.discard(self)
+        for name in self._begun:
+            writer = getattr(sys, name)
+            if not _open and isinstance(writer, _Writer):
+                setattr(sys, name, writer.original)
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[None]:
@@ -65,32 +78,36 @@ class _Writer(io.TextIOBase):
 
     def __init__(self, name: str, original: Any) -> None:
         self._name = name
-        self._original = original
+        self.original = original
 
     def write(self, text: str) -> int:
         output = claimed.get()
         if output is not None:
             output.write(self._name, text)
-        elif self._original is not None:
-            return self._original.write(text)
+        elif self.original is not None:
+            return self.original.write(text)
         return len(text)
 
     def flush(self) -> None:
-        if claimed.get() is None and self._original is not None:
-            self._original.flush()
+        if claimed.get() is None and self.original is not None:
+            self.original.flush()
 
     def writable(self) -> bool:
         return True
 
     def isatty(self) -> bool:
-        return claimed.get() is None and self._original is not None and self._original.isatty()
+        return claimed.get() is None and self.original is not None and self.original.isatty()
 
     def fileno(self) -> int:
-        return self._original.fileno()
+        return self.original.fileno()
+
+    @property
+    def closed(self) -> bool:  # whoever kept this writer learns that what is behind it has gone
+        return getattr(self.original, "closed", False)
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        return getattr(self._original, "encoding", None) or "utf-8"
+        return getattr(self.original, "encoding", None) or "utf-8"
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._original, name)
+        return getattr(self.original, name)

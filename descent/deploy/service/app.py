@@ -63,13 +63,14 @@ class ServiceApp:
         self._lifespan = None if self._asgi is None else Lifespan(self._asgi)
         self._methods: dict[str, dict[str, Method]] = {}
         if self._asgi is not None:
-            known = getattr(instance, "signature", None) or signature.of_app(self._asgi)
+            known = getattr(instance, "signature", None)
+            if not isinstance(known, signature.Signature):
+                known = signature.of_app(self._asgi)
             self.signature: dict[str, Any] = known.as_json()
         else:
             predict = self._predict_method()
             self._methods = {"": {"POST": predict}, "/": {"POST": predict}}
             self.signature = predict.signature.as_json()
-            self.signature["endpoints"] = self._described_endpoints()
             self._add_endpoints()
 
     async def start(self) -> None:
@@ -110,6 +111,7 @@ class ServiceApp:
             if type(result) is not tuple:
                 return await self._answer_otherwise(result, method, request, send)
             request.let_go()
+            request.answering = True
             await _send(*result, send)
         except BaseException as error:
             if request.answering or (said := self._said_of(error, request)) is None:
@@ -206,22 +208,11 @@ class ServiceApp:
             nothing = takes_nothing(function)
             known = signature.of(without_input(function) if nothing else function)
             method = Method(function, known, self.workers, reads=not nothing)
-            shown = {"path": path, "methods": list(verbs), **known.as_json()}
-            if path != "/on-job-complete":  # the jobs ask it, nobody else
+            if path != JOB_COMPLETE:  # the jobs ask it, nobody else
+                shown = {"path": path, "methods": list(verbs), **known.as_json()}
                 self.signature.setdefault("endpoints", []).append(shown)
             for verb in verbs:
                 self._methods.setdefault(path, {})[verb] = method
-
-    def _described_endpoints(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "path": path,
-                "methods": list(methods),
-                **next(iter(methods.values())).signature.as_json(),
-            }
-            for path, methods in self._methods.items()
-            if path not in ("", "/", JOB_COMPLETE)
-        ]
 
     def _context(self, scope: Scope) -> Context:
         """Where no gateway stands before it: the id asked for, the spec's own time limit."""

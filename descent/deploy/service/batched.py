@@ -8,7 +8,6 @@ thread, one way there and back for the whole batch.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -71,7 +70,7 @@ class BatchedMethod(Method):
 
     def _outcomes(self, values: list[Any]) -> list[Any]:
         """In a thread: an encoded answer or an exception for each value."""
-        decoded = [self._decoded(value) for value in values]
+        decoded = self._all_decoded(values)
         steps = apart([value for value in decoded if not isinstance(value, Exception)])
         got: Any = None
         while True:
@@ -88,24 +87,32 @@ class BatchedMethod(Method):
             got = check_count(got, len(part))
 
     async def _run_in_loop(self, values: list[Any]) -> list[Any]:
-        """The same for an `async def predict`."""
-        decoded = [self._decoded(value) for value in values]
+        """The same for an `async def predict`; its `def` decode and encode run in a thread."""
+        decode, encode = self._decode.function, self._encode.function
+        decoded = await self._apart(decode, self._all_decoded, values)
         steps = apart([value for value in decoded if not isinstance(value, Exception)])
         got: Any = None
         while True:
             try:
                 part = steps.send(got)
             except StopIteration as end:
-                return self._merged(decoded, end.value)
+                return await self._apart(encode, self._merged, decoded, end.value)
             try:
                 result = await self._predict.function(self._stacked(part))  # type: ignore[misc]
                 got = self._unstacked(result)
-            except (Exception, asyncio.CancelledError) as error:
-                if isinstance(error, asyncio.CancelledError):
-                    raise
+            except Exception as error:
                 got = error
                 continue
             got = check_count(got, len(part))
+
+    async def _apart(self, step: Any, function: Callable[..., Any], *arguments: Any) -> Any:
+        """In a thread if the service has such a step, else here: there is nothing to do."""
+        if step is None:
+            return function(*arguments)
+        return await self.workers.run(function, *arguments)
+
+    def _all_decoded(self, values: list[Any]) -> list[Any]:
+        return [self._decoded(value) for value in values]
 
     def _decoded(self, value: Any) -> Any:
         if self._decode.function is None:

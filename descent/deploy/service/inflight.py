@@ -33,7 +33,7 @@ class InFlight:
     batch), which may outlive an answer that came too late."""
 
     __slots__ = (
-        "_alarm", "_task", "_watcher", "_watching", "answering", "body", "context", "receive",
+        "_alarm", "_cancelled_before", "_held", "_task", "_watcher", "_watching", "answering", "body", "context", "receive",
         "scope", "since", "why", "work",
     )  # fmt: skip
 
@@ -47,6 +47,7 @@ class InFlight:
         self.answering = False  # something has been sent already
         self.receive = receive
         self._task: asyncio.Task[Any] | None = None
+        self._held = False
         self._watcher: asyncio.Task[None] | None = None
 
     async def read(self, limit_bytes: int) -> bytes:
@@ -84,7 +85,8 @@ class InFlight:
     def hold(self) -> None:
         """From here on the deadline and the client's end cancel the running task."""
         loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
+        self._task, self._held = asyncio.current_task(), True
+        self._cancelled_before = 0 if self._task is None else self._task.cancelling()
         # An empty context: a cancelled timer stays in the loop's heap for a while, and its context
         # would keep this request and its body.
         empty = Context()
@@ -95,20 +97,23 @@ class InFlight:
 
     def let_go(self) -> None:
         """No further cancelling; one that has been asked for is taken back."""
-        if self._task is None:
+        if not self._held:
             return
+        self._held = False
         self._watching.cancel()
         if self._alarm is not None:
             self._alarm.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
-        if self.why is not None:
+        if self.why is not None and self._task is not None:
             self._task.uncancel()
-        self._task = None
 
     def cancelled_by_others(self) -> bool:
         """Was the task cancelled from outside, and not (only) by this leash?"""
-        return self._task is not None and self._task.cancelling() > (self.why is not None)
+        if self._task is None:
+            return False
+        mine = self._held and self.why is not None
+        return self._task.cancelling() > self._cancelled_before + mine
 
     def _late(self) -> None:
         self._end(
@@ -119,12 +124,15 @@ class InFlight:
         self._watcher = asyncio.get_running_loop().create_task(self._watch())
 
     async def _watch(self) -> None:
-        while (await self.receive())["type"] != "http.disconnect":
-            pass
+        try:
+            while (await self.receive())["type"] != "http.disconnect":
+                pass
+        except Exception:  # a server that cannot say
+            return
         self._end(HttpError(499, "client_closed_request", "The client went away."))
 
     def _end(self, why: HttpError) -> None:
-        if self.why is None and self._task is not None:
+        if self.why is None and self._held and self._task is not None:
             self.why = why
             self._task.cancel()
 

@@ -37,7 +37,7 @@ class Pipe:
         self._closed = False
         self._waiter: asyncio.Future[None] | None = None
         self.call: Call = workers.submit(self._pump, items, convert)
-        self.call.future.add_done_callback(lambda _: self._wake())
+        self.call.future.add_done_callback(self._end)
 
     async def groups(self) -> AsyncGenerator[list[Any], None]:
         """The items, as many at a time as have come; raises what the generator raised."""
@@ -64,6 +64,11 @@ class Pipe:
         self._room.set()
         if not self.call.ended:
             self._loop.call_later(_BETWEEN_ITEMS_S, self._workers.stop, self.call)
+
+    def _end(self, future: asyncio.Future[None]) -> None:
+        if not future.cancelled():
+            future.exception()  # seen, though perhaps nobody reads on
+        self._wake()
 
     def _wake(self) -> None:
         self._woken = False

@@ -103,7 +103,9 @@ class Workers:
         if sleeper is not None:
             sleeper.release()
         elif not sufficient and self._threads < self.limit:
-            self._begin_thread()
+            if not self._begin_thread() and not self._threads:
+                self._waiting.remove(call)
+                raise RuntimeError("the system has no thread left for this request")
         elif self._patience is None and self._threads:
             self._patience = self._loop.call_later(_PATIENCE_S, self._lost_patience)
         return call
@@ -122,6 +124,8 @@ class Workers:
         """Raise `Stopped` in the call, again each second; drop it if it has not begun."""
         with self._lock:
             if call.ended:
+                if call.future.done() and not call.future.cancelled():
+                    call.future.exception()  # seen, though nobody waits for it
                 return
             if (thread := self._running.get(call)) is not None:
                 call.stopped = True
@@ -158,13 +162,18 @@ class Workers:
             call.future.cancel()
         return self._threads
 
-    def _begin_thread(self) -> None:
+    def _begin_thread(self) -> bool:
         with self._lock:
             self._threads += 1
-            number = self._threads
-        name = f"{self.name}-{number}"
+            name = f"{self.name}-{self._threads}"
         # Daemon: a call that cannot be stopped must not keep the process from ending.
-        threading.Thread(target=self._work, name=name, daemon=True).start()
+        try:
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+        except RuntimeError:  # the system's limit
+            with self._lock:
+                self._threads -= 1
+            return False
+        return True
 
     def _lost_patience(self) -> None:
         """Calls have waited for a busy thread: wake or begin as many as wait too long."""

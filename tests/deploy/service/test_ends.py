@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from descent.deploy.service import Stopped
-from tests.deploy.service.asking_apps import error_of, post, served, told
+from tests.deploy.service.asking_apps import Log, error_of, post, served, told
 from tests.deploy.service.test_streams import Wire, eventually
 
 
@@ -125,6 +125,23 @@ def test_cancelling_from_outside_stops_the_work_and_stays_a_cancelling():
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert ended.is_set()
+
+    run(scenario())
+
+
+def test_cancelling_while_the_answer_is_sent_is_no_failure():
+    async def scenario():
+        log = Log()
+        async with served(lambda x: x, log) as app:
+            wire = Wire(b"1")
+            wire.open.clear()
+            task = asyncio.create_task(wire.ask(app))
+            await eventually(lambda: wire.messages)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert len(wire.messages) == 1
+        assert log == []
 
     run(scenario())
 

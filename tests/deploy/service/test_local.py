@@ -138,6 +138,7 @@ def test_prints_go_to_the_versions_log_with_the_requests_id(tmp_path, capsys):
         print("imported")
         class Thing:
             def load(self): print("loading", 1)
+            def unload(self): print("no end", end="")
             def predict(self, x: int) -> int:
                 print("seen", x, end="")
                 print("!")
@@ -156,16 +157,14 @@ def test_prints_go_to_the_versions_log_with_the_requests_id(tmp_path, capsys):
         print("mine")
         await backend.close()
         lines = {line: fields for line, fields in log}
-        assert {"imported", "loading 1", "seen 7!", "oops"} <= lines.keys()
+        assert {"imported", "loading 1", "seen 7!", "oops", "no end"} <= lines.keys()
         assert lines["seen 7!"] == {"stream": "stdout", "request_id": "r-1"}
         assert lines["oops"]["stream"] == "stderr"
         assert "mine" not in lines
 
     real = sys.stdout, sys.stderr
-    try:
-        run(scenario())
-    finally:
-        sys.stdout, sys.stderr = real
+    run(scenario())
+    assert (sys.stdout, sys.stderr) == real
     assert capsys.readouterr().out == "mine\n"
 
 

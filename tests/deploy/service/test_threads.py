@@ -210,6 +210,22 @@ def test_a_thread_that_cannot_be_stopped_is_left_behind_and_said_so():
     run(scenario())
 
 
+def test_without_a_thread_to_be_had_a_call_is_refused(monkeypatch):
+    def no_more(self):
+        raise RuntimeError("can't start new thread")
+
+    async def scenario():
+        workers = Workers(2)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", no_more)
+            with pytest.raises(RuntimeError, match="no thread left"):
+                workers.submit(int)
+        assert await workers.run(lambda: 5) == 5
+        assert await workers.close(5) == 0
+
+    run(scenario())
+
+
 def test_results_do_not_keep_memory():
     import gc
     import weakref
