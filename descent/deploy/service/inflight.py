@@ -33,8 +33,8 @@ class InFlight:
     batch), which may outlive an answer that came too late."""
 
     __slots__ = (
-        "_alarm", "_cancelled_before", "_held", "_task", "_watcher", "_watching", "answering", "body", "context", "receive",
-        "scope", "since", "why", "work",
+        "_alarm", "_cancelled_before", "_held", "_task", "_watcher", "_watching", "answering",
+        "body", "context", "receive", "scope", "since", "why", "work",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, context: pool.Context) -> None:
