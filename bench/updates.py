@@ -22,7 +22,7 @@ from bench.compare import Result
 from bench.sides.process import clean_environment
 from bench.sides.serving_servers import ROOT, Server
 from bench.turns import machine_lock
-from descent.deploy.client import Client, RequestError
+from descent.deploy.clients import Client, RequestError
 from descent.deploy.control.folders import Home
 
 __all__ = ["run"]

@@ -36,7 +36,7 @@ def predict(
     env: Env = None,
 ) -> None:
     """Ask a RealtimeAPI and print its answer."""
-    from descent.deploy.client import client
+    from descent.deploy.clients import client
 
     node = client(env)
     endpoint = _endpoint(node, api)

@@ -69,7 +69,7 @@ def deploy(
 
 def _node_for(env: str | None, port: int | None) -> Any:
     """The environment's node; this machine's own is started where it does not run."""
-    from descent.deploy.client import client
+    from descent.deploy.clients import client
     from descent.deploy.control.environments import Environments
     from descent.deploy.control.folders import Home
     from descent.deploy.control.launching import ensure

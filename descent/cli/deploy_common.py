@@ -22,7 +22,7 @@ console = Console(highlight=False, width=_AT_LEAST)
 def complete_api(incomplete: str) -> list[str]:
     """Names of the APIs of the node that runs, for the shell; nothing where it can't be asked."""
     try:
-        from descent.deploy.client import client
+        from descent.deploy.clients import client
 
         with client() as node:
             node.patience_s = 0.0
@@ -43,7 +43,7 @@ ApiName = Annotated[str, typer.Argument(help="The API's name.", autocompletion=c
 
 def client_of(env: str | None) -> Any:
     """A client of the node the user means."""
-    from descent.deploy.client import client
+    from descent.deploy.clients import client
 
     return client(env)
 

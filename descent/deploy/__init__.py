@@ -10,3 +10,24 @@
 Reference: Cortex' API kinds and field names (github.com/cortexlabs/cortex), shown beside ours in
 docs/deploy.md.
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from descent.deploy.clients import Client, client
+    from descent.deploy.service.base import Service, endpoint
+
+__all__ = ["Client", "Service", "client", "endpoint"]
+
+
+def __getattr__(name: str) -> Any:
+    """Late, so that importing a part of the package costs that part alone."""
+    if name in ("Client", "client"):
+        from descent.deploy import clients
+
+        return getattr(clients, name)
+    if name in ("Service", "endpoint"):
+        from descent.deploy.service import base
+
+        return getattr(base, name)
+    raise AttributeError(f"descent.deploy has no {name!r}")

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 
-from descent.deploy.client import Client
+from descent.deploy.clients import Client
 from descent.deploy.control.folders import Home
 from descent.deploy.control.launching import ensure
 from descent.deploy.control.settings import NodeSettings

@@ -10,7 +10,7 @@ from collections import Counter
 import httpx
 import pytest
 
-from descent.deploy.client import RequestError
+from descent.deploy.clients import RequestError
 from descent.deploy.errors import DeployError
 from tests.deploy.control.nodes import load
 
