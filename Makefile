@@ -14,6 +14,7 @@ start: .venv/.serve  ## a code completer: a small trained model, tuned on the co
 
 test: .venv/.dev  ## install what the tests need, a headless browser included, and run them all
 	@sh scripts/browser.sh
+	@sh scripts/postgres.sh
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: .venv/.dev  ## lint, types, import directions, smoke tests: under a minute

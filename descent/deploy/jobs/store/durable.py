@@ -28,7 +28,7 @@ from descent.deploy.jobs.store import (
 )
 from descent.deploy.jobs.store.database import Database
 from descent.deploy.jobs.store.errors import Gone
-from descent.deploy.jobs.store.identity import new_id
+from descent.deploy.jobs.store.identity import new_id, new_ticket
 from descent.deploy.jobs.store.keys import Keys
 from descent.deploy.jobs.store.outbox import Outbox
 from descent.deploy.jobs.store.records import (
@@ -120,7 +120,7 @@ class Store:
         job alone (a batch has workers of its own)."""
         rung = self._bell(api)
         rung.clear()
-        now, ticket = self.now(), new_id()
+        now, ticket = self.now(), new_ticket()
         leases = await self._write(
             leasing.take, api, n, worker, lease_s, ticket, now, job, durable=False
         )

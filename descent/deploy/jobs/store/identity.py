@@ -9,7 +9,7 @@ import secrets
 import threading
 import time
 
-__all__ = ["new_id"]
+__all__ = ["new_id", "new_ticket"]
 
 CHANCE_BITS = 36
 _lock = threading.Lock()
@@ -24,3 +24,8 @@ def new_id(now: float | None = None) -> str:
         chance = _last[1] + 1 if at == _last[0] else secrets.randbits(CHANCE_BITS - 1)
         _last = (at, chance)
     return f"{at:011x}{chance:09x}"
+
+
+def new_ticket() -> str:
+    """Names one call, so that its effect is recognised if it has to be made again."""
+    return secrets.token_hex(8)

@@ -31,7 +31,8 @@ def take(
     """Lease up to `n` units (of one job), the oldest first."""
     if tx.again:
         rows = tx.rows(
-            f"SELECT {LEASED} FROM unit WHERE api = ? AND state = 'leased' AND ticket = ?",
+            f"SELECT {LEASED} FROM unit WHERE api = ? AND state = 'leased' AND ticket = ? "
+            "ORDER BY job, idx",
             api, ticket,
         )  # fmt: skip
         if rows:

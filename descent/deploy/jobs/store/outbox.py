@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from descent.deploy.jobs.store.database import Database
-from descent.deploy.jobs.store.identity import new_id
+from descent.deploy.jobs.store.identity import new_ticket
 from descent.deploy.jobs.store.records import Event, Page
 from descent.deploy.jobs.store.rows import clean
 from descent.deploy.jobs.store.transactions import Tx, marks
@@ -38,7 +38,7 @@ class Outbox:
         api: str | None = None,
     ) -> list[Event]:  # fmt: skip
         """Take up to `n` events of these names (of one API) to deliver."""
-        ticket, now = new_id(), self.now()
+        ticket, now = new_ticket(), self.now()
         return await self.database.write(
             lambda tx: _claim(tx, names, n, worker, lease_s, api, ticket, now), durable=False
         )
@@ -87,7 +87,7 @@ def _claim(
     if tx.again:
         rows = tx.rows(f"SELECT {EVENT} FROM event WHERE ticket = ? AND state = 'leased'", ticket)
         if rows:
-            return [_event(row) for row in rows]
+            return sorted((_event(row) for row in rows), key=lambda event: event.id)
     lapse_events(tx, now)
     of = "" if api is None else " AND api = ?"
     rows = tx.rows(
