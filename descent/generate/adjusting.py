@@ -115,7 +115,7 @@ class Adjuster:
         if self._seen:
             seen = np.fromiter(self._seen, np.intp, len(self._seen))
             row = logits[seen]
-            penalty = s.repetition_penalty
+            penalty = max(s.repetition_penalty, 1e-20)  # a smaller one is 0 in float32
             logits[seen] = np.where(row > 0, row / penalty, row * penalty)
         if self.counts and (s.presence_penalty or s.frequency_penalty):
             ids, counts = _pairs(self.counts)

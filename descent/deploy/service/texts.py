@@ -9,7 +9,6 @@ A model is opened by `load`, once; what stands under `config` are the options of
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from descent.deploy.errors import HttpError
 from descent.deploy.pool import LoadError
+from descent.deploy.service.text_paths import signature_of
 
 __all__ = ["Completions", "Text", "Translation", "Translations"]
 
@@ -61,7 +61,7 @@ class Completions:
         self._service = app.state.service
         self._service.start()
         self.metrics = self._service.metrics
-        known = _of_completions(app, made.completer)
+        known = signature_of(app, made.completer)
         # They are computed together: Cortex' default of one at a time would waste that.
         self.signature = replace(known, concurrency=limits["max_running"])
         self.examples = self.signature.examples  # the first of them warms the model up
@@ -183,74 +183,3 @@ def _has_messages(body: bytes) -> bool:
     except ValueError:
         return False
     return isinstance(read, dict) and "messages" in read
-
-
-def _of_completions(app: Any, completer: Any) -> Any:
-    """The signature: OpenAI's completion for the API's own path, and all the paths below it."""
-    from descent.deploy.service.signature import of_app
-
-    prompt = completer.info.get("prompt", "Once upon a time")
-    tokens = completer.info.get("page", {}).get("max_tokens", 24)
-    made = of_app(
-        app,
-        main="/v1/completions",
-        examples=[{"prompt": prompt, "max_tokens": tokens}],
-        summary=f"{completer.name}: continues a text (OpenAI's completions).",
-    )
-    return replace(made, output_schema=_COMPLETION, paths=_honest(made.paths))
-
-
-def _honest(paths: dict[str, Any]) -> dict[str, Any]:
-    """What FastAPI does not know: this application answers mistakes with 400 and OpenAI's error."""
-    refused = {
-        "description": "What is wrong, with the field at fault",
-        "content": {"application/json": {"schema": _ERROR}},
-    }
-    made = copy.deepcopy(paths)
-    for operations in made.values():
-        for operation in operations.values():
-            operation["responses"].pop("422", None)
-            operation["responses"] |= {"4XX": refused, "5XX": refused}
-    return made
-
-
-def _object(required: str, **properties: Any) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": required.split()}
-
-
-_ERROR = _object(
-    "error",
-    error=_object(
-        "message type",
-        message={"type": "string"},
-        type={"type": "string"},
-        param={"type": ["string", "null"]},
-        code={"type": ["string", "null"]},
-    ),
-)
-_COUNT = {"type": "integer"}
-_COMPLETION = {"title": "Completion"} | _object(
-    "id object created model choices",
-    id={"type": "string"},
-    object={"const": "text_completion"},
-    created=_COUNT,
-    model={"type": "string"},
-    choices={
-        "type": "array",
-        "items": {"title": "Choice"}
-        | _object(
-            "index text finish_reason",
-            index=_COUNT,
-            text={"type": "string"},
-            finish_reason={"type": ["string", "null"]},
-            logprobs={"type": ["object", "null"]},
-        ),
-    },
-    usage={"title": "Usage"}
-    | _object(
-        "prompt_tokens completion_tokens total_tokens",
-        prompt_tokens=_COUNT,
-        completion_tokens=_COUNT,
-        total_tokens=_COUNT,
-    ),
-)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,7 +15,7 @@ from schemathesis.specs.openapi import checks as openapi_checks
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 from descent.deploy.service.openapi import Described, document
-from tests.deploy.faces.site import TARGETS
+from tests.deploy.faces.site import TARGETS, site
 
 
 def test_one_document_for_the_node(http: httpx.Client) -> None:
@@ -92,13 +93,25 @@ SHALLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_t
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize("name", sorted({*TARGETS, "later", "many"} - {"failing"}))
 def test_schemathesis_finds_nothing(url: str, name: str, mode: Any) -> None:
-    described = schemathesis.openapi.from_url(f"{url}/{name}/openapi.json")
+    explore(f"{url}/{name}/openapi.json", name, mode, 15)
+
+
+@pytest.mark.slow
+def test_schemathesis_finds_nothing_in_a_text_model(tmp_path: Path, names_run: Path) -> None:
+    with site(tmp_path, babies=str(names_run)) as url:
+        for mode in schemathesis.GenerationMode:
+            explore(f"{url}/babies/openapi.json", "babies", mode, 25)
+
+
+def explore(address: str, name: str, mode: Any, examples: int) -> None:
+    """Ask every operation, and check each answer."""
+    described = schemathesis.openapi.from_url(address)
     checks = [*CHECKS, *EXACT.get(name, [])]
     for found in described.get_all_operations():
         operation = found.ok()
 
         @given(case=operation.as_strategy(generation_mode=mode))
-        @settings(max_examples=15, deadline=None, suppress_health_check=SHALLOW, derandomize=True,
+        @settings(max_examples=examples, deadline=None, suppress_health_check=SHALLOW, derandomize=True,
                   database=None)  # fmt: skip
         def check(case: schemathesis.Case) -> None:
             case.call_and_validate(checks=checks, timeout=20)

@@ -71,6 +71,11 @@ def test_a_names_run_is_openais_api_below_its_name(names: Completions) -> None:
     assert names.check_health()
 
 
+def test_a_vanishing_penalty_is_no_division_by_zero(names: Completions) -> None:
+    body = {"prompt": "ma", "max_tokens": 4, "repetition_penalty": 1e-320}
+    assert asked(names.asgi, "", body).status == 200
+
+
 def test_its_page_is_written_for_any_path(names: Completions) -> None:
     page = asked(names.asgi, "/", method="GET")
     assert page.status == 200
