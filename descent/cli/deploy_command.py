@@ -141,9 +141,11 @@ def get(
     job: Annotated[str | None, typer.Argument(help="A job of it.")] = None,
     env: Env = None,
     watch: Watch = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Accepted; -o json is.")] = False,
     output: Output = "pretty",
 ) -> None:
     """Show what is deployed, or one API, or a job."""
+    del verbose
     from descent.cli.deploy_tables import apis_table, description, jobs_table
 
     with client_of(env) as node:

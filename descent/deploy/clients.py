@@ -28,7 +28,7 @@ from descent.deploy.control.environments import Environments
 from descent.deploy.control.folders import Home
 from descent.deploy.errors import DeployError
 
-__all__ = ["Client", "RequestError", "client"]
+__all__ = ["Client", "RequestError", "client", "env_delete", "env_list", "new_client"]
 
 _PATIENCE_S = 60.0
 
@@ -66,6 +66,23 @@ def client(
     if running is None:
         raise DeployError("no node runs here; `descent deploy` or `descent node` starts one")
     return Client(running.url, token or place.token, local=True)
+
+
+def new_client(name: str, url: str, token: str | None = None) -> Client:
+    """Name a node (an environment) and return a client of it."""
+    Environments(Home()).configure(name, url, token)
+    return client(name)
+
+
+def env_list() -> list[dict[str, str]]:
+    """The environments: name, url ("" for this machine's node)."""
+    known = Environments(Home()).known.values()
+    return [{"name": "local", "url": ""}, *({"name": e.name, "url": e.url} for e in known)]
+
+
+def env_delete(name: str) -> None:
+    """Forget an environment."""
+    Environments(Home()).delete(name)
 
 
 class Client:
