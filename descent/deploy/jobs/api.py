@@ -6,7 +6,6 @@ JobApi(spec, store, files, log).use(pool, spec, version) · start · close · ap
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -23,10 +22,10 @@ from descent.deploy.jobs.deliveries import Deliveries
 from descent.deploy.jobs.housekeeping import Housekeeping
 from descent.deploy.jobs.http import application
 from descent.deploy.jobs.inputs import Inputs
-from descent.deploy.jobs.loops import end_loop
+from descent.deploy.jobs.loops import end_loop, repeat
 from descent.deploy.jobs.results import Files
 from descent.deploy.jobs.room import Room
-from descent.deploy.jobs.store import Job, Store, StoreError
+from descent.deploy.jobs.store import Job, Store
 from descent.deploy.jobs.tasks import TaskKind
 from descent.deploy.pool import Pool
 from descent.deploy.spec import Spec
@@ -94,7 +93,7 @@ class JobApi:
         self._deliveries.start()
         if self._housekeeping is not None:
             self._housekeeping.start()
-        self._counter = asyncio.create_task(self._count_for_ever(), name=f"{self.room.api} counts")
+        self._counter = repeat(self._count, f"{self.room.api} counts")
 
     async def close(self, grace_s: float) -> None:
         """Stop taking work; what has begun may finish within `grace_s`, then is given back."""
@@ -134,11 +133,9 @@ class JobApi:
             "retried": self.counts.retried,
         }
 
-    async def _count_for_ever(self) -> None:
-        while True:
-            with contextlib.suppress(StoreError):
-                await self.status()
-            await asyncio.sleep(COUNT_S)
+    async def _count(self) -> None:
+        await self.status()
+        await asyncio.sleep(COUNT_S)
 
     async def list(self, query: str = "") -> list[dict[str, Any]]:
         """Jobs, newest first; `query` as in HTTP (status=…&limit=…)."""

@@ -22,9 +22,9 @@ from descent.deploy.jobs.calling import failure
 from descent.deploy.jobs.enqueuing import Enqueuing
 from descent.deploy.jobs.http import Request, json_answer, lines_answer
 from descent.deploy.jobs.inputs import Inputs
-from descent.deploy.jobs.loops import end_loop, set_within
+from descent.deploy.jobs.loops import end_loop, repeat, set_within
 from descent.deploy.jobs.room import Room
-from descent.deploy.jobs.store import Job, Lease, StoreError
+from descent.deploy.jobs.store import Job, Lease
 from descent.deploy.jobs.submissions import BatchSubmission, parse
 from descent.deploy.jobs.working import Done, Failed, Workers
 from descent.deploy.pool import Pool
@@ -52,7 +52,7 @@ class BatchKind:
     async def start(self) -> None:
         """Go on with what was being enqueued or worked on."""
         await self.enqueuing.resume()
-        self._watch = asyncio.create_task(self._watch_for_ever(), name=f"{self.room.api} jobs")
+        self._watch = repeat(self._look_for_jobs, f"{self.room.api} jobs")
 
     async def close(self, grace_s: float) -> None:
         """Finish the batches that have begun within `grace_s`; give back the rest."""
@@ -153,13 +153,6 @@ class BatchKind:
 
     # work
 
-    async def _watch_for_ever(self) -> None:
-        while True:
-            with contextlib.suppress(StoreError):
-                await self._look_for_jobs()
-            await set_within(self._look, LOOK_S)
-            self._look.clear()
-
     async def _look_for_jobs(self) -> None:
         """Workers for each job that runs, none for those that have ended."""
         page = await self.room.store.jobs(self.room.api, open=True, limit=1000)
@@ -174,6 +167,8 @@ class BatchKind:
                 self.workers[id] = self._workers_of(job)
                 self.workers[id].start()
         self._ask_for(sum(_workers(job) for job in running.values()))
+        await set_within(self._look, LOOK_S)
+        self._look.clear()
 
     def _room_for_batches(self) -> int:
         """How many may be under way: in this process as many as there are threads for."""

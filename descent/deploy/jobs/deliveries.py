@@ -8,16 +8,15 @@ received and noted once: a crash between the two repeats it, under the same id.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from descent.deploy.jobs.answers import job_row
 from descent.deploy.jobs.calling import failure
-from descent.deploy.jobs.loops import end_loop
+from descent.deploy.jobs.loops import end_loop, repeat
 from descent.deploy.jobs.room import Room
-from descent.deploy.jobs.store import Event, Job, StoreError
+from descent.deploy.jobs.store import Event, Job
 from descent.deploy.jobs.webhooks import Undelivered, Webhooks, secret_from
 
 __all__ = ["Deliveries"]
@@ -38,33 +37,26 @@ class Deliveries:
 
     def start(self) -> None:
         """Begin to deliver, until `close`."""
-        self._task = asyncio.create_task(self._for_ever(), name=f"{self.room.api} deliveries")
+        self._task = repeat(self._deliver, f"{self.room.api} deliveries")
 
     async def close(self) -> None:
         """Leave the rest for the next start: a claim runs out by itself."""
         await end_loop(self._task)
         await self.webhooks.close()
 
-    async def _for_ever(self) -> None:
+    async def _deliver(self) -> None:
+        """One round: what is due, or a while of waiting."""
         room = self.room
-        while True:
-            names = ["webhook"]
-            if room.calls.ready():
-                names.append("on-job-complete")
-            try:
-                events = await room.store.events.claim(
-                    names, AT_ONCE, worker=room.worker, lease_s=LEASE_S, api=room.api
-                )
-                await asyncio.gather(*(self._one(event) for event in events))
-            except StoreError:
-                events = []
-            if not events:
-                await self._quiet()
-
-    async def _quiet(self) -> None:
-        with contextlib.suppress(StoreError):
-            await self.room.store.wait(self.room.api, LOOK_S)
-        await asyncio.sleep(0.05)  # work that waits for a busy pool wakes us too
+        names = ["webhook"]
+        if room.calls.ready():
+            names.append("on-job-complete")
+        events = await room.store.events.claim(
+            names, AT_ONCE, worker=room.worker, lease_s=LEASE_S, api=room.api
+        )
+        await asyncio.gather(*(self._one(event) for event in events))
+        if not events:
+            await room.store.wait(room.api, LOOK_S)
+            await asyncio.sleep(0.05)  # work that waits for a busy pool wakes us too
 
     async def _one(self, event: Event) -> None:
         room = self.room

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
-from descent.deploy.jobs.loops import end_loop
+from descent.deploy.jobs.loops import end_loop, repeat
 from descent.deploy.jobs.results import Files
-from descent.deploy.jobs.store import Store, StoreError
+from descent.deploy.jobs.store import Store
 
 __all__ = ["Housekeeping"]
 
@@ -20,25 +19,23 @@ class Housekeeping:
 
     def __init__(self, store: Store, files: Files):
         self.store, self.files = store, files
+        self._rounds = 0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin, until `close`."""
-        self._task = asyncio.create_task(self._for_ever(), name="jobs housekeeping")
+        self._task = repeat(self._sweep, "jobs housekeeping")
 
     async def close(self) -> None:
         """Stop."""
         await end_loop(self._task)
 
-    async def _for_ever(self) -> None:
-        rounds = 0
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            with contextlib.suppress(StoreError, OSError):
-                await self.store.sweep()
-                rounds += 1
-                if rounds % EXPIRE_EVERY == 0:
-                    await self.expire()
+    async def _sweep(self) -> None:
+        await asyncio.sleep(SWEEP_S)
+        await self.store.sweep()
+        self._rounds += 1
+        if self._rounds % EXPIRE_EVERY == 0:
+            await self.expire()
 
     async def expire(self) -> int:
         """Remove jobs whose time to live is over, files first; how many."""

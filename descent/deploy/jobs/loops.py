@@ -1,13 +1,36 @@
-"""Loops that run beside everything else: waiting for an event or a while, and being ended."""
+"""Loops that run beside everything else: begun, repeated whatever happens, ended."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-__all__ = ["end_loop", "set_within"]
+from descent.deploy.jobs.store import StoreError
+
+__all__ = ["end_loop", "repeat", "set_within"]
 
 AGAIN_S = 1.0
+log = logging.getLogger("descent.deploy.jobs")
+
+
+def repeat(step: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[None]:
+    """Do `step` again and again. A store that does not answer is waited for; any other error is
+    logged, and the loop goes on: no defect may stop an API's work for good."""
+
+    async def for_ever() -> None:
+        while True:
+            try:
+                await step()
+            except StoreError as error:
+                log.warning("%s: %s", name, error)
+                await asyncio.sleep(AGAIN_S)
+            except Exception:
+                log.exception("%s goes on after an error", name)
+                await asyncio.sleep(AGAIN_S)
+
+    return asyncio.create_task(for_ever(), name=name)
 
 
 async def set_within(event: asyncio.Event, seconds: float) -> bool:

@@ -6,14 +6,13 @@ Runs that were missed while no node ran are made up for by one run, not one for 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 
-from descent.deploy.jobs.loops import end_loop
+from descent.deploy.jobs.loops import end_loop, repeat
 from descent.deploy.jobs.room import Room
-from descent.deploy.jobs.schedules import Schedule
-from descent.deploy.jobs.store import NewJob, NewUnit, StoreError
+from descent.deploy.jobs.store import NewJob, NewUnit
 from descent.deploy.jobs.submissions import TaskSubmission
+from descent.deploy.spec.schedules import Schedule
 
 __all__ = ["Scheduling"]
 
@@ -25,27 +24,25 @@ class Scheduling:
 
     def __init__(self, room: Room, new_job: Callable[[TaskSubmission], NewJob]):
         self.room, self.new_job = room, new_job
+        self._known: str | None = ""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to look, until `close`."""
-        self._task = asyncio.create_task(self._for_ever(), name=f"{self.room.api} schedule")
+        self._task = repeat(self._look, f"{self.room.api} schedule")
 
     async def close(self) -> None:
         """Stop looking."""
         await end_loop(self._task)
 
-    async def _for_ever(self) -> None:
-        known: str | None = ""
-        while True:
-            rule = self.room.spec.schedule
-            with contextlib.suppress(StoreError):
-                if rule != known and self.room.version:
-                    await self._set(rule)
-                    known = rule
-                if rule is not None and known == rule:
-                    await self.run_due()
-            await asyncio.sleep(LOOK_S)
+    async def _look(self) -> None:
+        rule = self.room.spec.schedule
+        if rule != self._known and self.room.version:
+            await self._set(rule)
+            self._known = rule
+        if rule is not None and self._known == rule:
+            await self.run_due()
+        await asyncio.sleep(LOOK_S)
 
     async def _set(self, rule: str | None) -> None:
         store, api = self.room.store, self.room.api

@@ -11,7 +11,6 @@ Left out: several containers of one task (the first is run).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import os
@@ -26,12 +25,12 @@ from descent.deploy.errors import HttpError
 from descent.deploy.jobs.answers import job_row, submitted, task_status
 from descent.deploy.jobs.batch import job_asked_for
 from descent.deploy.jobs.http import Request, json_answer, lines_answer
-from descent.deploy.jobs.loops import end_loop
+from descent.deploy.jobs.loops import end_loop, repeat
 from descent.deploy.jobs.room import Room
 from descent.deploy.jobs.running import Command
 from descent.deploy.jobs.runs import Runs
 from descent.deploy.jobs.scheduling import Scheduling
-from descent.deploy.jobs.store import Content, Job, Lease, NewJob, NewUnit, StoreError, new_id
+from descent.deploy.jobs.store import Content, Job, Lease, NewJob, NewUnit, new_id
 from descent.deploy.jobs.submissions import TaskSubmission, parse
 from descent.deploy.jobs.working import Done, Failed, Workers
 
@@ -66,7 +65,7 @@ class TaskKind:
         )
         self.workers.start()
         self.scheduling.start()
-        self._tidying = asyncio.create_task(self._tidy_for_ever(), name=f"{room.api} runs")
+        self._tidying = repeat(self._tidy, f"{room.api} runs")
 
     async def close(self, grace_s: float) -> None:
         """Leave: what runs goes on, and is found again."""
@@ -77,14 +76,12 @@ class TaskKind:
         if self.workers is not None:
             await self.workers.close()
 
-    async def _tidy_for_ever(self) -> None:
+    async def _tidy(self) -> None:
         """Remove the runs of jobs that are no more."""
-        while True:
-            with contextlib.suppress(StoreError, OSError):
-                for job in await asyncio.to_thread(self.runs.jobs):
-                    if await self.room.store.job(job) is None:
-                        await self.runs.forget(job)
-            await asyncio.sleep(TIDY_S)
+        for job in await asyncio.to_thread(self.runs.jobs):
+            if await self.room.store.job(job) is None:
+                await self.runs.forget(job)
+        await asyncio.sleep(TIDY_S)
 
     def _capacity(self) -> int:
         pod = self.room.spec.pod

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from descent.deploy.jobs.loops import end_loop, set_within
+from descent.deploy.jobs.loops import end_loop, repeat, set_within
 from descent.deploy.jobs.store import Content, Lease, Store, StoreError, StoreFull, StoreUnavailable
 
 __all__ = ["Done", "Failed", "Workers"]
@@ -79,8 +79,8 @@ class Workers:
 
     def start(self) -> None:
         """Begin to work, until `close`."""
-        self._loop = asyncio.create_task(self._lease_for_ever(), name=f"{self.api} workers")
-        self._renewer = asyncio.create_task(self._renew_for_ever(), name=f"{self.api} leases")
+        self._loop = repeat(self._lease, f"{self.api} workers")
+        self._renewer = repeat(self._renew, f"{self.api} leases")
 
     async def close(self, grace_s: float = 0.0) -> None:
         """Lease no more; wait `grace_s` for what has begun; give the rest back, uncounted."""
@@ -102,32 +102,26 @@ class Workers:
         for key in [key for key in self.active if key[0] == job]:
             self._forget(key)
 
-    async def _lease_for_ever(self) -> None:
-        while not self._closing:
-            self._pump()
-            wanted = self._wanted()
-            if wanted <= 0:
-                await self._change()
-                continue
-            try:
-                leases = await self.store.lease(
-                    self.api, wanted, worker=self.name, lease_s=self.lease_s, job=self.job
-                )
-            except (StoreUnavailable, StoreFull):
-                await asyncio.sleep(0.5)
-                continue
-            last = [lease for lease in leases if lease.last and lease.attempts > 1]
-            for lease in leases:
-                if lease not in last:
-                    self._take(lease)
-            self._pump()
-            if last:
-                await self._alone(last)
-            elif not leases:
-                # What failed a moment ago is due again soon: look sooner, then less and less.
-                since = time.monotonic() - self._failed
-                patience_s = min(PATIENCE_S, max(0.05, since / 4))
-                await self.store.wait(self.api, patience_s)
+    async def _lease(self) -> None:
+        """One round: begin what is here, take more, or wait."""
+        self._pump()
+        wanted = self._wanted()
+        if wanted <= 0:
+            return await self._change()
+        leases = await self.store.lease(
+            self.api, wanted, worker=self.name, lease_s=self.lease_s, job=self.job
+        )
+        last = [lease for lease in leases if lease.last and lease.attempts > 1]
+        for lease in leases:
+            if lease not in last:
+                self._take(lease)
+        self._pump()
+        if last:
+            await self._alone(last)
+        elif not leases:
+            # What failed a moment ago is due again soon: look sooner, then less and less.
+            since = time.monotonic() - self._failed
+            await self.store.wait(self.api, min(PATIENCE_S, max(0.05, since / 4)))
 
     def _wanted(self) -> int:
         """How many units to lease now: what can begin, and a little more when they are short."""
@@ -234,15 +228,13 @@ class Workers:
             await asyncio.sleep(pause_s)
             pause_s = min(5.0, pause_s * 2)
 
-    async def _renew_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(self.lease_s / 3)
-            if not self.active:
-                continue
-            with contextlib.suppress(StoreUnavailable, StoreFull):
-                for lost in await self.store.renew(list(self.active.values()), self.lease_s):
-                    if self.active.get(_key(lost)) == lost:
-                        self._forget(_key(lost))
+    async def _renew(self) -> None:
+        await asyncio.sleep(self.lease_s / 3)
+        if not self.active:
+            return
+        for lost in await self.store.renew(list(self.active.values()), self.lease_s):
+            if self.active.get(_key(lost)) == lost:
+                self._forget(_key(lost))
 
     def _forget(self, key: tuple[str, int]) -> None:
         """The lease is no longer ours: end the work, settle nothing."""

@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from descent.deploy.spec.containers import Part
 from descent.deploy.spec.rules import broken_rules
+from descent.deploy.spec.schedules import Schedule, ScheduleError
 from descent.deploy.spec.sections import (
     Autoscaling,
     Batching,
@@ -47,6 +48,14 @@ def _name(value: str) -> str:
             "a name is lower-case letters, digits and '-', begins with a letter, ends with a "
             "letter or digit and has at most 42 characters"
         )
+    return value
+
+
+def _schedule(value: str) -> str:
+    try:
+        Schedule(value)
+    except ScheduleError as error:
+        raise wrong(str(error)) from None
     return value
 
 
@@ -80,7 +89,7 @@ class Spec(Part):
     ttl_s: Annotated[Duration, Between(1)] = 7 * 86400.0
     job_timeout_s: Annotated[Duration, Between(above=0)] | None = None
     webhook: Webhook | None = None
-    schedule: str | None = None
+    schedule: Annotated[str, AfterValidator(_schedule)] | None = None
 
     apis: list[Split] = Field(default_factory=list)
     sticky_header: str | None = None

@@ -31,31 +31,27 @@ def _count(tx: Tx, id: str) -> None:
     row = tx.row(
         "UPDATE job SET running = running + ?, done = done + ?, failed = failed + ?, "
         "retried = retried + ?, busy_s = busy_s + ? WHERE id = ? "
-        "RETURNING ended, filling, total - done - failed",
+        f"RETURNING filling, {JOB}",
         delta.running, delta.done, delta.failed, delta.retried, delta.busy_s, id,
     )  # fmt: skip
     if row is None:
         return  # removed meanwhile, with its units
-    ended, filling, left = row
-    if ended is not None and delta.running > 0:
+    job = job_of(row[1:])
+    if not job.open and delta.running > 0:
         raise RunAgain  # another process ended the job after its units were leased here
-    if ended is None and not filling and left <= 0:
-        settle(tx, id, tx.now)
+    if job.open and not row[0] and job.done + job.failed >= job.total:
+        settle(tx, job, tx.now)
 
 
-def settle(tx: Tx, id: str, now: float) -> None:
+def settle(tx: Tx, job: Job, now: float) -> None:
     """End a job all of whose units are over, with the status that its units give."""
-    row = tx.row(f"SELECT {JOB} FROM job WHERE id = ? AND ended IS NULL", id)
-    if row is None:
-        return
-    job = job_of(row)
     vocabulary = words(job.kind)
     if not job.failed:
         return _close(tx, job, vocabulary.good, "", now)
     error, code = tx.row(
         "SELECT error, code FROM unit WHERE job = ? AND state IN ('dead', 'failed') "
         "ORDER BY idx LIMIT 1",
-        id,
+        job.id,
     ) or ("", None)
     status = code if vocabulary.by_code and code else vocabulary.bad
     reason = error or ""

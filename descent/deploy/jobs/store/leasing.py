@@ -37,7 +37,9 @@ def take(
         )  # fmt: skip
         if rows:
             return _leases(tx, rows, now, counted=True)
-    lapse(tx, now, api=api)
+    if api not in tx.lapsed:
+        lapse(tx, now, api=api)
+        tx.lapsed.add(api)
     leases: list[Lease] = []
     while (missing := n - len(leases)) > 0:
         rows = _pick(tx, api, missing, worker, lease_s, ticket, now, job)

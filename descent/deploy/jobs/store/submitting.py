@@ -32,26 +32,27 @@ def submit(
     tx: Tx, job: NewJob, id: str, units: Sequence[NewUnit], complete: bool, now: float
 ) -> Submitted:
     """Accept a job under this id; the one accepted before for a known key or id."""
-    known = _known(tx, job, id)
-    if known is not None:
-        return Submitted(known, tx.again and known.id == id)
+    if job.idempotency_key is not None:
+        _check_key(job.idempotency_key)
     vocabulary = words(job.kind)
-    inserted = tx.run(
+    row = tx.row(
         "INSERT INTO job (id, api, kind, version, status, reason, config, created, touched, ttl_s, "
         "timeout_s, attempts, backoff_s, idempotency_key, fingerprint, events, filling, total, "
         "released) VALUES (?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT DO NOTHING",
+        f"ON CONFLICT DO NOTHING RETURNING {JOB}",
         id, job.api, job.kind, job.version, vocabulary.waiting if complete else vocabulary.filling,
         json.dumps(job.config), now, now, job.ttl_s, job.timeout_s, max(1, job.attempts),
         job.backoff_s, job.idempotency_key, job.fingerprint, json.dumps(job.events),
         int(not complete), len(units), min(AHEAD, len(units)) if complete else 0,
     )  # fmt: skip
-    if not inserted:  # another process accepted the same key in this moment
-        raise RunAgain
+    if row is None:
+        known = _known(tx, job, id)
+        return Submitted(known, tx.again and known.id == id)
     _insert(tx, id, job.api, units, 0, now, queued=AHEAD if complete else 0)
-    if complete and not units:
-        settle(tx, id, now)
     tx.woken.add(job.api)
+    if units or not complete:
+        return Submitted(job_of(row), True)
+    settle(tx, job_of(row), now)
     return Submitted(locked(tx, id), True)
 
 
@@ -81,7 +82,7 @@ def start(tx: Tx, id: str, now: float) -> Job:
         words(job.kind).waiting, now, id,
     )  # fmt: skip
     if job.total == 0:
-        settle(tx, id, now)
+        settle(tx, job, now)
     else:
         _release(tx, id, 0, job.total, min(job.created, now))
     tx.woken.add(job.api)
@@ -130,28 +131,24 @@ def requeue(tx: Tx, id: str, states: Sequence[str], now: float, limit: int | Non
     return len(rows)
 
 
-def _known(tx: Tx, job: NewJob, id: str) -> Job | None:
+def _check_key(key: str) -> None:
+    if len(key) > KEY_LENGTH or "\0" in key:
+        raise ValueError(f"an idempotency key has at most {KEY_LENGTH} characters, no NUL")
+
+
+def _known(tx: Tx, job: NewJob, id: str) -> Job:
+    """The job that has this key or id already."""
     key = job.idempotency_key
-    if key is not None:
-        if len(key) > KEY_LENGTH or "\0" in key:
-            raise ValueError(f"an idempotency key has at most {KEY_LENGTH} characters, no NUL")
-        row = tx.row(f"SELECT {JOB} FROM job WHERE api = ? AND idempotency_key = ?", job.api, key)
-        if row is not None:
-            known = job_of(row)
-            if known.fingerprint != job.fingerprint:
-                raise Conflict(key, known.id)
-            return known
-    row = _row(tx, id)
-    if row is None:
-        return None
+    row = key and tx.row(
+        f"SELECT {JOB} FROM job WHERE api = ? AND idempotency_key = ?", job.api, key
+    )
+    row = row or tx.row(f"SELECT {JOB} FROM job WHERE id = ?", id)
+    if not row:
+        raise RunAgain  # removed in this moment
     known = job_of(row)
     if known.api != job.api or known.fingerprint != job.fingerprint:
-        raise Conflict(id, id)
+        raise Conflict(key or id, known.id)
     return known
-
-
-def _row(tx: Tx, id: str) -> tuple | None:
-    return tx.row(f"SELECT {JOB} FROM job WHERE id = ?", id)
 
 
 def _filling(tx: Tx, id: str) -> bool:

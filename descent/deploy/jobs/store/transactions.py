@@ -53,6 +53,7 @@ class Tx:
     again: bool = False
     deltas: dict[str, Deltas] = field(default_factory=dict)
     woken: set[str] = field(default_factory=set)  # APIs that may have new work
+    lapsed: set[str] = field(default_factory=set)  # APIs whose old leases were looked through
     now: float = 0.0  # the latest of the times its changes were made at
 
     def rows(self, sql: str, *parameters: Any) -> list[tuple]:

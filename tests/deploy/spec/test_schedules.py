@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from descent.deploy.jobs.schedules import Schedule, ScheduleError
+from descent.deploy.spec.schedules import Schedule, ScheduleError
 
 
 def at(text: str) -> float:
