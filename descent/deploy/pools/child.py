@@ -21,7 +21,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from descent.deploy.pool import Context, LoadError, Start
-from descent.deploy.pools.command_proxy import CONTEXT_HEADER
+from descent.deploy.pools.command_heads import CONTEXT_HEADER
 from descent.deploy.pools.command_recipe import RECORD, SIGNATURE_PATH
 
 __all__ = ["ChildApp", "main"]

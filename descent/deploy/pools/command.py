@@ -12,6 +12,7 @@ import contextlib
 import secrets
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from descent.deploy.pools.command_replica import ReplicaRun
 __all__ = ["CommandBackend", "CommandPool"]
 
 READY_LIMIT_S = 15 * 60.0  # Cortex calls a replica stalled after this
+PATIENCE_S = 10.0  # a request waits this long for a replica that is being restarted
+LOOK_S = 0.02
 SCALE_DOWN_GRACE_S = 60.0  # Cortex' grace on termination
 
 
@@ -70,7 +73,10 @@ class CommandPool:
         self._closed = False
         self._changing = asyncio.Lock()
         own = start.spec.service is not None
-        self.app: ASGIApp = Proxy(start.spec.name, self._replicas, plain=not own)
+        most = start.spec.pod.max_concurrency
+        self.app: ASGIApp = Proxy(
+            start.spec.name, self._replicas, plain=not own, most=most, worth_waiting=self._one_ready
+        )
         self.signature: dict[str, Any] | None = None
 
     async def begin(self, limit_s: float) -> None:
@@ -122,6 +128,19 @@ class CommandPool:
             if self._folder is not None:
                 with contextlib.suppress(OSError):
                     shutil.rmtree(self._folder)
+
+    async def _one_ready(self, refused: ReplicaRun | None) -> bool:
+        """Wait a little for a ready replica; `refused` is one that is dying, or whose server is
+        starting anew."""
+        if refused is not None:
+            refused.look_again()
+        until = time.monotonic() + PATIENCE_S
+        while not any(one.ready for one in self._replicas):
+            left = until - time.monotonic()
+            if left < 0 or not any(one.coming(left) for one in self._replicas):
+                return False
+            await asyncio.sleep(LOOK_S)
+        return True
 
     def _new(self) -> ReplicaRun:
         spec = self._start.spec

@@ -37,6 +37,7 @@ class ContainerRun:
         self.recipe = recipe
         self.ready = False
         self.reason = ""
+        self.lapsed = False  # was ready and, by its probe, is no more
         self.state = "Creating"
         self.restarts = 0
         self.deaths = 0  # in a row, without having been ready
@@ -104,17 +105,18 @@ class ContainerRun:
             self.deaths += 1
             said = f"{recipe.argv[0]!r} cannot be started: {error.strerror}"
             return self._say("Failed", False, said)
-        self.started, self._why = time.time(), ""
+        self.started, self._why, self.lapsed = time.time(), "", False
         self._say("Creating", recipe.readiness is None, "starting")
         watching = [asyncio.ensure_future(self._watch_readiness(recipe.readiness))]
         watching += [asyncio.ensure_future(self._watch_liveness(recipe.liveness))]
         try:
-            code = await self.process.wait()
+            await self.process.ended()
         finally:
             for task in watching:
                 task.cancel()
             await asyncio.gather(*watching, return_exceptions=True)
-        return self._ended(code)
+        self._say("Failed", False, "it has ended")  # at once: no request may go there
+        return self._ended(await self.process.wait())
 
     def _ended(self, code: int) -> str:
         assert self.process is not None
@@ -135,6 +137,7 @@ class ContainerRun:
         async for good, said in watch(probe, self.recipe.place):
             if good:
                 self.deaths = 0
+            self.lapsed = not good and (self.lapsed or self.ready)
             reason = "" if good else f"readiness probe: {said}"
             self._say("Ready" if good else "NotReady", good, reason)
 

@@ -115,8 +115,12 @@ class Process:
             return None
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    async def ended(self) -> int:
+        """Its exit code, or minus the signal, once it has ended."""
+        return await self._process.wait()
+
     async def wait(self) -> int:
-        """Its exit code, or minus the signal, once it has ended and all its output is read."""
+        """As `ended`, once all its output is read too and what it has left behind is ended."""
         code = await self._process.wait()
         if code == -signal.SIGKILL and not self.killed_by_us:
             self.out_of_memory = _oom_kills() > self._oom

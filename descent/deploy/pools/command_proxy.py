@@ -10,28 +10,24 @@ mid-answer the answer is broken off, never ended as if it were whole.
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from descent.deploy.errors import HttpError, send_error
 from descent.deploy.pool import Context
+from descent.deploy.pools.command_choice import Choice
 from descent.deploy.pools.command_client import Connection, UpstreamError
+from descent.deploy.pools.command_heads import HOP_BY_HOP, head_of
 
 if TYPE_CHECKING:
     from descent.deploy.pools.command_replica import ReplicaRun
 
-__all__ = ["CONTEXT_HEADER", "Proxy"]
+__all__ = ["Proxy"]
 
-CONTEXT_HEADER = b"x-descent-context"
+MOST_TRIES = 8
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-HOP_BY_HOP = frozenset(
-    b"connection keep-alive proxy-connection transfer-encoding te trailer upgrade expect".split()
-)
-OURS_IN = HOP_BY_HOP | {b"content-length", b"x-request-id", CONTEXT_HEADER}
 OURS_OUT = HOP_BY_HOP | {b"date", b"server"}  # the gateway's server writes its own
 
 
@@ -43,43 +39,65 @@ class Proxy:
     """`app(scope, receive, send)` over the replicas of a pool.
 
     `plain`: the processes are a user's own and see their own paths; else they are our child
-    (child.py), which gets path and context as they are.
+    (child.py), which gets path and context as they are. `most`: requests a replica gets at once;
+    further ones wait here, in order. `worth_waiting(replica)`, where given, is asked when none is
+    ready (None) or one that was ready does not listen: it waits, and says whether to try again.
     """
 
-    def __init__(self, name: str, replicas: Iterable[ReplicaRun], *, plain: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        replicas: Sequence[ReplicaRun],
+        *,
+        plain: bool = True,
+        most: int | None = None,
+        worth_waiting: Callable[[ReplicaRun | None], Awaitable[bool]] | None = None,
+    ) -> None:
         self._name, self._replicas, self._plain = name, replicas, plain
-        self._turn = 0
+        self._choice = Choice(replicas, most)
+        self._worth_waiting = worth_waiting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1003})
             return
-        tried: set[int] = set()
-        error = None
-        while (target := self._least_loaded(tried)) is not None:
-            tried.add(id(target))
-            target.in_flight += 1
-            try:
-                await self.forward(target, scope, receive, send)
-                return
-            except ConnectionRefusedError:
-                continue  # nothing was sent: another may have it
-            except HttpError as refused:
-                error = refused
-                break
-            finally:
-                target.in_flight -= 1
-        context: Context | None = scope.get("descent")
-        await send_error(send, error or self._not_ready(), context and context.request_id)
+        first = await receive()
+        if first["type"] == "http.disconnect":
+            return
+        error = await self._tried(first, scope, receive, send)
+        if error is not None:
+            context: Context | None = scope.get("descent")
+            await send_error(send, error, context and context.request_id)
 
-    def _least_loaded(self, tried: set[int]) -> ReplicaRun | None:
-        ready = [one for one in self._replicas if one.ready and id(one) not in tried]
-        if not ready:
-            return None
-        self._turn += 1
-        turn = self._turn % len(ready)
-        return min(ready[turn:] + ready[:turn], key=lambda one: one.in_flight)
+    async def _tried(
+        self, first: Message, scope: Scope, receive: Receive, send: Send
+    ) -> HttpError | None:
+        """Have one replica after the other asked until one takes the request; what is to be
+        answered instead."""
+        tried: set[int] = set()
+        for _ in range(MOST_TRIES):
+            target = await self._choice.take(tried)
+            if target is None:
+                if self._worth_waiting is None or not await self._worth_waiting(None):
+                    break
+                tried.clear()
+                continue
+            tried.add(id(target))
+            try:
+                await self._forward(target, first, scope, receive, send)
+                return None
+            except ConnectionRefusedError:
+                pass  # nothing was sent: another may have it
+            except HttpError as error:
+                return error
+            except _Gone:
+                return None
+            finally:
+                self._choice.give_back(target)
+            if self._worth_waiting is not None and await self._worth_waiting(target):
+                tried.clear()
+        return self._not_ready()
 
     def _not_ready(self) -> HttpError:
         waits = [wait for one in self._replicas if (wait := one.back_in_s()) is not None]
@@ -87,20 +105,17 @@ class Proxy:
         said = f"no replica of '{self._name}' is ready" + (f": {reasons[0]}" if reasons else "")
         return HttpError(503, "not_ready", said, retry_after_s=min(waits, default=1.0))
 
-    async def forward(self, target: ReplicaRun, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _forward(
+        self, target: ReplicaRun, first: Message, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Pass one request on. Raises HttpError for what is to be answered instead, and
         ConnectionRefusedError when the process does not listen."""
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
-        body, more = message.get("body", b""), message.get("more_body", False)
-        head = _head(scope, len(body), more, plain=self._plain)
+        body, more = first.get("body", b""), first.get("more_body", False)
+        head = head_of(scope, len(body), more, plain=self._plain)
         fresh = False
         while True:
             try:
                 connection = await target.client.connection(fresh=fresh)
-            except ConnectionRefusedError:
-                raise
             except OSError as error:
                 raise ConnectionRefusedError(str(error)) from error
             kept = connection.used > 0
@@ -116,8 +131,6 @@ class Proxy:
                     said = f"the process of '{self._name}' did not answer: {error}"
                     raise HttpError(502, "upstream_failed", said, retry_after_s=1.0) from error
                 raise
-            except _Gone:
-                return
             finally:
                 target.client.give_back(connection)
 
@@ -187,63 +200,3 @@ async def _answer(connection: Connection, send: Send) -> None:
         await send({"type": "http.response.body", "body": piece, "more_body": not over})
         if over:
             return
-
-
-def _head(scope: Scope, length: int, more: bool, *, plain: bool) -> bytes:
-    """The request's head as bytes, ready to be sent."""
-    root = scope.get("root_path", "")
-    path: bytes = scope.get("raw_path") or scope["path"].encode()
-    path = path.split(b"?", 1)[0]
-    if plain and root and path.startswith(root.encode()):
-        path = path[len(root.encode()) :]
-    elif plain and root and scope["path"].startswith(root):  # letters of the endpoint as %41
-        path = quote(scope["path"][len(root) :]).encode()
-    path = path if path.startswith(b"/") else b"/" + path
-    query = scope.get("query_string", b"")
-    target = path + b"?" + query if query else path
-    lines = [b"%b %b HTTP/1.1" % (scope["method"].encode(), target)]
-    given, host = None, b"localhost"
-    forwarded = b""
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            given = value
-        elif name == b"host":
-            host = value
-        elif name == b"x-forwarded-for":
-            forwarded = value + b", "
-        elif name not in OURS_IN:
-            lines.append(name + b": " + value)
-    lines.insert(1, b"host: " + host)
-    if not more:
-        if length or given is not None or scope["method"] in ("POST", "PUT", "PATCH"):
-            lines.append(b"content-length: %d" % length)
-    elif given is not None:
-        lines.append(b"content-length: " + given)
-    else:
-        lines.append(b"transfer-encoding: chunked")
-    lines += _about(scope, forwarded, root, plain)
-    return b"\r\n".join(lines) + b"\r\n\r\n"
-
-
-def _about(scope: Scope, forwarded: bytes, root: str, plain: bool) -> list[bytes]:
-    """Headers that say where a request came from, and what travels with it."""
-    client = scope.get("client")
-    lines = [b"x-forwarded-proto: " + scope.get("scheme", "http").encode()]
-    if client:
-        lines.append(b"x-forwarded-for: " + forwarded + str(client[0]).encode())
-    if root:
-        lines.append(b"x-forwarded-prefix: " + root.encode())
-    context: Context | None = scope.get("descent")
-    if context is None:
-        return lines
-    for name, value in ((b"x-request-id", context.request_id), (b"traceparent", context.trace)):
-        if value and value.isascii() and value.isprintable():
-            lines.append(name + b": " + value.encode())
-    if not plain:
-        left = None
-        if context.deadline is not None:
-            left = context.deadline - asyncio.get_running_loop().time()
-        said = [context.request_id, context.api, context.version, left]
-        said += [context.key, context.job, context.trace]
-        lines.append(CONTEXT_HEADER + b": " + json.dumps(said).encode())
-    return lines

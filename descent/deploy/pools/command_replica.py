@@ -100,6 +100,17 @@ class ReplicaRun:
         waits = [one.back_at - time.monotonic() for one in self.containers if one.back_at]
         return max(0.1, max(waits)) if waits else None
 
+    def look_again(self) -> None:
+        """It is not ready until it is seen to listen."""
+        self.ready = False
+        self._changed.set()
+
+    def coming(self, within_s: float) -> bool:
+        """Whether it is starting, or about to within `within_s`: worth waiting for."""
+        if self.closing or self._cold or any(one.lapsed for one in self.containers):
+            return False
+        return (self.back_in_s() or 0.0) < within_s
+
     @property
     def reason(self) -> str:
         """Why it isn't ready."""

@@ -4,6 +4,7 @@ On uvloop, as the node runs it; the child's and Docker's tests run on asyncio's 
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 import uvloop
 
 from descent.deploy.pool import LoadError
+from descent.deploy.pools import command
+from descent.deploy.pools.command_client import UpstreamError
 from tests.deploy.pools.commands import (
     Log,
     alive,
@@ -173,7 +176,7 @@ async def never(message):
     raise AssertionError(f"nobody is there to be told {message}")
 
 
-def test_one_that_dies_is_restarted_and_is_not_asked_meanwhile(tmp_path):
+def test_one_that_dies_is_restarted_and_is_not_asked_meanwhile(tmp_path, monkeypatch):
     async def main():
         log = Log()
         async with running(command_spec(), tmp_path, log) as pool:
@@ -181,19 +184,57 @@ def test_one_that_dies_is_restarted_and_is_not_asked_meanwhile(tmp_path):
             answer = await call(pool, "/die")
             assert (answer.status, said(answer)["error"]["code"]) == (502, "upstream_failed")
             await until(lambda: pool.replicas()[0].state == "Failed")
-            answer = await call(pool)
-            assert answer.status == 503
-            assert said(answer)["error"]["code"] == "not_ready"
-            assert "it ended with code 7" in said(answer)["error"]["message"]
-            assert int(answer.headers["retry-after"]) >= 1
+            assert (await call(pool)).status == 200  # it waited for the restart
             assert any("it ended with code 7" in line for line in log.lines)
-            await until(lambda: pool.replicas()[0].state == "Ready")
+            assert pool.replicas()[0].state == "Ready"
             assert pool.replicas()[0].restarts == 1
             assert pid_of(pool) != before
             assert (await call(pool)).status == 200
             answer = await call(pool, "/kill")
             await until(lambda: pool.replicas()[0].state == "Killed")
             assert pool.replicas()[0].reason == "it was ended by SIGKILL"
+            monkeypatch.setattr(command, "PATIENCE_S", 0.0)
+            answer = await call(pool)
+            assert answer.status == 503
+            assert said(answer)["error"]["code"] == "not_ready"
+            assert "it was ended by SIGKILL" in said(answer)["error"]["message"]
+            assert int(answer.headers["retry-after"]) >= 1
+
+    uvloop.run(main())
+
+
+def test_kills_cost_only_what_they_interrupt(tmp_path):
+    async def main():
+        spec = command_spec(autoscaling={"min_replicas": 2}, pod={"max_concurrency": 4})
+        async with running(spec, tmp_path) as pool:
+            answers, broken = [], []
+
+            async def ask(n):
+                for _ in range(40):
+                    try:
+                        answers.append(await call(pool, "/slow", b"x", query="s=0.003"))
+                    except UpstreamError:  # its answer had begun
+                        broken.append(n)
+
+            asking = asyncio.gather(*(ask(n) for n in range(8)))
+            killed = 0
+            while not asking.done():
+                await asyncio.sleep(0.15)
+                ready = [one for one in pool._replicas if one.ready]
+                if ready and killed < 3:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(ready[0].containers[0].process.pid, signal.SIGKILL)
+                        killed += 1
+            await asking
+            assert killed >= 2
+            codes = [answer.status for answer in answers]
+            assert len(codes) + len(broken) == 320
+            assert (
+                codes.count(502) + len(broken) <= killed * 8
+            )  # what was under way, or came as they died
+            assert [said(one) for one in answers if one.status == 503] == []
+            assert set(codes) <= {200, 502}
+            assert all("retry-after" in one.headers for one in answers if one.status == 502)
 
     uvloop.run(main())
 
@@ -294,13 +335,21 @@ def test_pre_stop_comes_first(tmp_path):
 
 def test_several_replicas_share_the_work_and_scale(tmp_path):
     async def main():
-        spec = command_spec(autoscaling={"min_replicas": 2})
+        spec = command_spec(autoscaling={"min_replicas": 2}, pod={"max_concurrency": 3})
         async with running(spec, tmp_path) as pool:
             answers = await asyncio.gather(
                 *(call(pool, "/slow", method="GET", query="s=0.2") for _ in range(6))
             )
             by = [answer.headers["x-served-by"] for answer in answers]
             assert sorted(by.count(pid) for pid in set(by)) == [3, 3]
+            first, second = pool._replicas
+            first.ready = False  # the gateway still admits six
+            slow = [call(pool, "/slow", method="GET", query="s=0.2") for _ in range(6)]
+            busy = [asyncio.ensure_future(one) for one in slow]
+            await asyncio.sleep(0.1)
+            assert second.in_flight == 3
+            assert [(await one).status for one in busy] == [200] * 6
+            first.ready = True
             await pool.scale(3)
             assert len(pool.replicas()) == 3
             await until(lambda: [one.state for one in pool.replicas()] == ["Ready"] * 3)
