@@ -5,7 +5,9 @@ A node is started in the background where none runs; later commands find it.
 
 from __future__ import annotations
 
+import importlib
 import os
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -78,7 +80,8 @@ def _node_for(env: str | None, port: int | None) -> Any:
     if Environments(Home()).find(env) is None:
         settings = NodeSettings.gather({"port": port})
         any_port = port is None and "DESCENT_PORT" not in os.environ
-        running, started = ensure(settings, any_port=any_port)
+        import_client = partial(importlib.import_module, "httpx")  # both take their time
+        running, started = ensure(settings, any_port=any_port, meanwhile=import_client)
         if started:
             message = f"node started at {running.url}  (`descent node stop` ends it)"
             console.print(message, style="dim", soft_wrap=True)

@@ -16,6 +16,7 @@ from descent.deploy.control.folders import Home
 from descent.deploy.control.fronts import Front, JobFront, RealtimeFront
 from descent.deploy.control.http_api import ControlApp
 from descent.deploy.control.openapi import document
+from descent.deploy.control.scaled import Scaled
 from descent.deploy.control.settings import NodeSettings
 from descent.deploy.control.splitting import SplitFront
 from descent.deploy.control.starting import Starter
@@ -33,6 +34,7 @@ from descent.deploy.pools.local import LocalBackend
 from descent.deploy.pools.memory import resident_bytes
 from descent.deploy.pools.ray import RayBackend
 from descent.deploy.resident import Residents
+from descent.deploy.scale.scaling import Scaling
 from descent.deploy.service.faces import Faces, RouteLike
 from descent.deploy.spec import Spec
 
@@ -68,7 +70,9 @@ class Parts:
             home.versions, self.gateway, self.store.versions, starter, self._front,
             drain_s=settings.drain_s, grace_s=settings.grace_s,
         )  # fmt: skip
-        description = Description(self.controller, home, settings, lambda: url)
+        subjects = Scaled(self.controller.apis, self.gateway.metrics, settings.backend)
+        self.scaling = Scaling(subjects, self._scale_state, self._keep_scale_state)
+        description = Description(self.controller, home, settings, lambda: url, self.scaling.why)
         faces = Faces(self._routes, self._signature, control=document())
         self.gateway.face, self.gateway.mounts["/openapi.json"] = faces.of, faces.node
         self.control = ControlApp(description, home.token, work_folder=home.path)
@@ -120,10 +124,17 @@ class Parts:
             if api.live is not None and api.live.pool is not None:
                 yield name, api.live.version, api.live.pool
 
+    async def _scale_state(self, api: str) -> Any:
+        return await self.store.settings.get(f"scale/{api}")
+
+    async def _keep_scale_state(self, api: str, state: Any) -> None:
+        await self.store.settings.set(f"scale/{api}", state)
+
     async def open(self) -> None:
         """Connect to what must be there before requests are answered."""
         self.home.versions.mkdir(parents=True, exist_ok=True)
         self.housekeeping.start()
+        self.scaling.start()
 
     @property
     def app(self) -> ASGIApp:
@@ -146,6 +157,7 @@ class Parts:
 
     async def close(self) -> None:
         """End everything."""
+        await self.scaling.close()
         await self.controller.close()
         await self.residents.close()
         for backend in self.backends.values():

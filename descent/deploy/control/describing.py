@@ -24,11 +24,18 @@ _OPEN = ("pending", "enqueuing", "running", "in_queue", "in_progress")
 
 
 class Description:
-    """Answers questions about what a controller holds. `url` gives the node's address."""
+    """Answers questions about what a controller holds. `url` gives the node's address,
+    `decisions(api)` what the autoscaler decided, newest first, and why."""
 
     def __init__(
-        self, controller: Controller, home: Home, settings: NodeSettings, url: Callable[[], str]
+        self,
+        controller: Controller,
+        home: Home,
+        settings: NodeSettings,
+        url: Callable[[], str],
+        decisions: Callable[[str], list[dict[str, Any]]] = lambda api: [],
     ) -> None:
+        self.decisions = decisions
         self.controller = controller
         self.home = home
         self.settings = settings
@@ -106,7 +113,7 @@ class Description:
         out["loaded_s"] = live.loaded_s if live else None
         out["versions"] = await self.controller.history(name)
         out["status"] = await api.front.status() if api.front is not None else {}
-        out["decisions"] = self.decisions(name)[-5:]
+        out["decisions"] = self.decisions(name)[:5]
         if live and api.endpoint:
             out["curl"] = self.curl(api)
         return out
@@ -136,10 +143,6 @@ class Description:
 
         assert api.live is not None
         return curl_line(self.url() + (api.endpoint or ""), api.live.served.signature)
-
-    def decisions(self, name: str) -> list[dict[str, Any]]:
-        """What the autoscaler decided for an API."""
-        return []
 
     def log_file(self, name: str, version: int, job: str | None) -> Path:
         """The file a log is in. Raises `HttpError` for an id that is none."""

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from descent.deploy.control.folders import Home, Running
@@ -27,10 +28,16 @@ _START_S = 60.0
 _SUPERVISOR = Path(__file__).with_name("supervising.py")
 
 
-def ensure(settings: NodeSettings, *, any_port: bool = False) -> tuple[Running, bool]:
+def ensure(
+    settings: NodeSettings,
+    *,
+    any_port: bool = False,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> tuple[Running, bool]:
     """The running node, or one started in the background; True beside it when it was started.
 
-    `any_port`: a free port will do where the wanted one is taken. Raises `DeployError`.
+    `any_port`: a free port will do where the wanted one is taken. `meanwhile`: called while it
+    starts. Raises `DeployError`.
     """
     home = Home(settings.home)
     until = time.monotonic() + _START_S
@@ -49,6 +56,7 @@ def ensure(settings: NodeSettings, *, any_port: bool = False) -> tuple[Running, 
             process = _spawn(home, settings, lock, sock)
     finally:
         os.close(lock)  # the supervisor has it now
+    meanwhile()
     return _when_up(home, process, url, until), True
 
 

@@ -47,6 +47,12 @@ def keep(service: str | None, base: Path | None, folder: Path) -> Kept:
     Raises `DeployError` where a file that is named does not exist.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    kept = _kept(service, base, folder)
+    _settle(folder)
+    return kept
+
+
+def _kept(service: str | None, base: Path | None, folder: Path) -> Kept:
     if service is None:
         return _keep_folder(base, folder)
     path, colon, attribute = service.partition(":")
@@ -150,6 +156,18 @@ def _keep_run(where: Path, folder: Path) -> Kept:
             if not name.endswith(".part"):
                 _link(Path(root) / name, inside / name)
     return Kept(where.name, _tree_hash(folder))
+
+
+def _settle(folder: Path) -> None:
+    """What is kept survives a power cut, as the record that will name it does."""
+    for where, _, names in os.walk(folder):
+        for path in [*(os.path.join(where, name) for name in names), where]:
+            with contextlib.suppress(OSError):  # a link to what is not ours to write
+                handle = os.open(path, os.O_RDONLY)
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -1,6 +1,7 @@
 """The control API over HTTP, in this process: bodies it takes, errors it gives."""
 
 import asyncio
+import errno
 import io
 import json
 import zipfile
@@ -256,3 +257,43 @@ def test_every_operation_that_is_described_is_there(tmp_path):
                 assert answer.status_code not in (404, 405, 500), (method, path)
 
     told(tmp_path, story)
+
+
+def test_a_full_disk_is_said_and_leaves_everything_as_it_was(tmp_path, code, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def story(http, p):
+        body = {"target": "s.py:S", "folder": str(code)}
+        await http.post("/-/deploy", json=body)
+        monkeypatch.setattr("descent.deploy.control.sources.shutil.copy2", full)
+        (code / "s.py").write_text(CODE + "# new\n")
+        answer = await http.post("/-/deploy", json=body)
+        assert answer.status_code == 507
+        assert "disk is full" in answer.json()["error"]["message"]
+        assert (await http.post("/s")).status_code == 200
+        assert [p.name for p in (tmp_path / "versions" / "s").iterdir()] == [
+            (await http.get("/-/apis/s/versions")).json()["versions"][0]["folder"]
+        ]
+
+    told(tmp_path, story)
+
+
+def test_a_change_goes_on_when_its_client_goes_away(tmp_path):
+    async def story(http, p):
+        spec = {"name": "a", "kind": "RealtimeAPI", "service": "os:getcwd",
+                "config": {"load_s": 0.2, "says": "hi"}}  # fmt: skip
+        with pytest.raises(httpx.ReadTimeout):
+            await asyncio.wait_for(_read_timeout(http.post("/-/deploy", json={"specs": [spec]})), 5)
+        await asyncio.sleep(0.4)
+        assert (await http.post("/a")).json() == "hi"
+
+    told(tmp_path, story)
+
+
+async def _read_timeout(asking):
+    """The client gives up after 50 ms."""
+    try:
+        await asyncio.wait_for(asking, 0.05)
+    except TimeoutError:
+        raise httpx.ReadTimeout("gave up") from None
