@@ -29,13 +29,20 @@ class PoolsCollector:
 
     def collect(self) -> Iterator[Any]:
         """Families of prometheus_client."""
-        live = list(self._live())
+        live = [(api, version, _innermost(pool)) for api, version, pool in self._live()]
         yield from _replicas(live)
         counted = [
             (api, pool) for api, _, pool in live if getattr(pool, "counts", None) is not None
         ]
         yield from service_families((api, pool.counts) for api, pool in counted)  # type: ignore[attr-defined]
         yield from _joined(pool for _, _, pool in live)
+
+
+def _innermost(pool: Pool) -> Pool:
+    """The pool that does the work, where another one keeps it (residing.py)."""
+    while (inner := getattr(pool, "pool", None)) is not None:
+        pool = inner
+    return pool
 
 
 def _replicas(live: list[Live]) -> Iterator[Any]:

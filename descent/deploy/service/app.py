@@ -57,7 +57,8 @@ class ServiceApp:
         self.in_flight = 0
         self.last_failure: str | None = None  # the latest exception that became a 500
         self.counts = ServiceCounts() if counts is None else counts
-        self.workers = Workers(_threads(spec), name=spec.name)
+        stoppable = getattr(instance, "stoppable", True)
+        self.workers = Workers(_threads(spec), name=spec.name, stoppable=stoppable)
         self._log = log
         self._asgi = asgi_of(instance)
         self._lifespan = None if self._asgi is None else Lifespan(self._asgi)

@@ -33,6 +33,7 @@ class Service:
     on_job_complete(self)  called once when a batch job's work is done
     unload(self)           close what load opened
 
+    stoppable = False      a late or unwanted request's thread is let run to its end
     metrics                what is told at /metrics with the node's own: an attribute with
                            `collect()`, as a `prometheus_client.CollectorRegistry`
 

@@ -54,6 +54,20 @@ class Call:
         self.since = time.perf_counter()
 
 
+class _Turn:
+    """Where a thread stands with its call."""
+
+    __slots__ = ("begun", "call", "outcome")
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.call: Call | None = None
+        self.begun = False
+        self.outcome: tuple[Any, bool] = (Stopped(), True)  # unless it comes to one
+
+
 async def until_ended(work: Any) -> None:
     """Return once `work.ended` (a call, a batch); being cancelled meanwhile does not shorten it."""
     cancelled: asyncio.CancelledError | None = None
@@ -69,10 +83,15 @@ async def until_ended(work: Any) -> None:
 
 
 class Workers:
-    """At most `limit` threads, begun when there is work for them. Used from one event loop."""
+    """At most `limit` threads, begun when there is work for them. Used from one event loop.
 
-    def __init__(self, limit: int, *, name: str = "descent") -> None:
+    `stoppable` False: calls that have begun are waited for instead (code that an exception at any
+    instruction would leave in disorder).
+    """
+
+    def __init__(self, limit: int, *, name: str = "descent", stoppable: bool = True) -> None:
         self.limit = limit
+        self.stoppable = stoppable
         self.name = name
         self._lock = threading.Lock()  # guards all below; held for a few instructions at a time
         self._waiting: deque[Call] = deque()
@@ -128,6 +147,8 @@ class Workers:
                     call.future.exception()  # seen, though nobody waits for it
                 return
             if (thread := self._running.get(call)) is not None:
+                if not self.stoppable:
+                    return
                 call.stopped = True
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
                     ctypes.c_ulong(thread), ctypes.py_object(Stopped)
@@ -203,51 +224,59 @@ class Workers:
                 call.future.set_result(call.outcome)
             call.outcome = None
 
-    # In the threads.
+    # In the threads. `Stopped` may be raised at any instruction between `_take` and `_let_go`.
 
     def _work(self) -> None:
-        mine, me = threading.Lock(), threading.get_ident()
-        mine.acquire()
-        while True:
-            with self._lock:
-                if self._waiting:
-                    call = self._waiting.popleft()
-                    self._running[call] = me
-                elif self._closing:
-                    self._threads -= 1
-                    return
-                else:
-                    self._asleep.append(mine)
-                    call = None
-            if call is None:
-                mine.acquire()
-                continue
-            started = time.perf_counter()
-            outcome, failed = self._outcome_of(call)
-            self._typical_s += 0.1 * (time.perf_counter() - started - self._typical_s)
-            self._hand_back(call, outcome, failed)
-            del call, outcome  # a sleeping thread must not keep a request's memory
+        turn, wake = _Turn(), threading.Lock()
+        wake.acquire()
+        more = True
+        while more:
+            try:
+                more = self._go_on(turn, wake)
+            except Stopped:
+                pass  # what is left of the turn follows
 
-    def _outcome_of(self, call: Call) -> tuple[Any, bool]:
-        """Run it. On return no `Stopped` is pending or can be raised in this thread."""
-        outcome, failed = None, True
-        try:
+    def _go_on(self, turn: _Turn, wake: threading.Lock) -> bool:
+        """One call, from wherever the turn stands; False when the thread may end."""
+        if turn.call is None and not self._take(turn, wake):
+            if self._closing:
+                return False
+            wake.acquire()
+            return True
+        call = turn.call
+        assert call is not None
+        if not turn.begun:
+            turn.begun = True  # never twice, whatever is raised
+            started = time.perf_counter()
             try:
-                outcome, failed = call.context.run(call.function, *call.arguments), False
+                turn.outcome = call.context.run(call.function, *call.arguments), False
             except BaseException as error:
-                outcome = error
-        except Stopped as error:  # came just behind the call
-            outcome = error
-        while True:
-            try:
-                with self._lock:
-                    self._running.pop(call, None)  # from here on `stop` leaves this thread alone
-                    if call.stopped:  # take back what has not fired
-                        thread = ctypes.c_ulong(threading.get_ident())
-                        ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, None)
-                return outcome, failed
-            except Stopped as error:
-                outcome, failed = error, True
+                turn.outcome = error, True
+            self._typical_s += 0.1 * (time.perf_counter() - started - self._typical_s)
+        self._let_go(call)
+        outcome, failed = turn.outcome
+        turn.clear()  # a thread that sleeps must not keep a request's memory
+        self._hand_back(call, outcome, failed)
+        return True
+
+    def _take(self, turn: _Turn, wake: threading.Lock) -> bool:
+        with self._lock:
+            if self._waiting:
+                call = turn.call = self._waiting.popleft()
+                self._running[call] = threading.get_ident()
+                return True
+            if self._closing:
+                self._threads -= 1
+            else:
+                self._asleep.append(wake)
+            return False
+
+    def _let_go(self, call: Call) -> None:
+        with self._lock:
+            self._running.pop(call, None)  # from here on `stop` leaves this thread alone
+            if call.stopped:  # take back what has not fired
+                thread = ctypes.c_ulong(threading.get_ident())
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, None)
 
     def _hand_back(self, call: Call, outcome: Any, failed: bool) -> None:
         if failed and (not isinstance(outcome, Exception) or isinstance(outcome, StopIteration)):

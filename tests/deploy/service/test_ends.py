@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -32,6 +33,26 @@ def test_python_code_in_a_thread_is_stopped():
             answer = await post(app, 1, timeout_s=0.03)
             assert (answer.status, error_of(answer)["code"]) == (504, "timed_out")
             assert ended == [True]
+
+    run(scenario())
+
+
+def test_a_service_that_must_not_be_stopped_is_waited_for():
+    class Delicate:
+        stoppable = False
+
+        def predict(self, x):
+            self.state = "half"
+            end = time.monotonic() + 0.1
+            while time.monotonic() < end:
+                pass
+            self.state = "whole"
+
+    async def scenario():
+        delicate = Delicate()
+        async with served(delicate) as app:
+            assert (await post(app, 1, timeout_s=0.02)).status == 504
+            assert delicate.state == "whole"
 
     run(scenario())
 

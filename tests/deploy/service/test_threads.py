@@ -177,6 +177,26 @@ def test_stops_that_come_too_late_hit_nobody_else():
     run(scenario())
 
 
+def test_stops_at_any_instruction_of_the_turn_lose_no_call():
+    """Calls of no length, stopped at once: most stops hit the machinery around the call."""
+
+    async def scenario():
+        workers = Workers(2)
+        for i in range(3000):
+            call = workers.submit(int)
+            for _ in range(i % 40):
+                pass
+            workers.stop(call)
+            if i % 3 == 0:
+                await asyncio.sleep(0)
+            await asyncio.wait_for(until_ended(call), 20)
+            call.future.add_done_callback(lambda f: f.cancelled() or f.exception())
+        assert await workers.run(lambda: "alive") == "alive"
+        assert await workers.close(5) == 0
+
+    run(scenario())
+
+
 def test_waiting_for_the_end_is_not_cut_short():
     async def scenario():
         workers, gate = Workers(1), threading.Event()
