@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "ask_command": ("predict", "submit", "jobs", "logs"),
     "client_command": ("client",),
     "node_command": ("node", "env"),
+    "cluster_command": ("cluster",),
 }  # fmt: skip
 
 

@@ -168,6 +168,7 @@ class LocalCluster:
     def _environment(self) -> dict[str, str]:
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token_file)}
         quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+        quiet["RAY_worker_niceness"] = "0"  # replicas answer requests: not below everything else (15)
         return {**os.environ, **token, **quiet}
 
     @staticmethod

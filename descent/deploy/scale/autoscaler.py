@@ -79,7 +79,7 @@ class Autoscaler:
                 in_flight=self.samples.average(now),
                 now=now,
             )
-        return self._remember(decision, now)
+        return self.note(decision)
 
     def awaken(self) -> Decision:
         """A request came to an API at zero: one replica at once, outside the ticks."""
@@ -88,7 +88,7 @@ class Autoscaler:
             current = self.replicas
             return Decision(current, current, current, ("already awake",))
         self.history = cortex.History(self.history.first_tick, now, self.history.recommendations)
-        return self._remember(Decision(0, 1, 1, ("a request came while at zero",)), now)
+        return self.note(Decision(0, 1, 1, ("a request came while at zero",)))
 
     def why(self) -> list[dict[str, Any]]:
         """The decisions kept, newest first, with their age in seconds."""
@@ -123,11 +123,12 @@ class Autoscaler:
         self.leaning = ray_serve.Leaning(int(state["way"]), since)
         self.samples.take_aged(now, state["samples"])
 
-    def _remember(self, decision: Decision, now: float) -> Decision:
+    def note(self, decision: Decision) -> Decision:
+        """Take a decision, this one's or somebody else's, as made; returns it."""
         if self.decisions:  # of the ticks that changed nothing only the last is kept
             last = self.decisions[-1][1]
             if last.target == last.current and decision.current == last.current:
                 self.decisions.pop()
-        self.decisions.append((now, decision))
+        self.decisions.append((self._clock(), decision))
         self.replicas = decision.target
         return decision

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import socket
 import sys
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from descent.deploy.pool import LoadError
+
+log = logging.getLogger("descent.deploy.ray")
 
 __all__ = ["Address", "Driving", "RayUnavailable"]
 
@@ -165,7 +168,7 @@ class Driving:
             while line := await reader.readline():
                 event = json.loads(line)
                 if (hear := self._hearers.get(event["replica"])) is not None:
-                    hear(event)
+                    self._tell(hear, event)
         self._writer = None
         writer.close()
         if self._process is not None:
@@ -173,8 +176,15 @@ class Driving:
         await saying
         gone = {"event": "died", "state": "Unknown", "reason": "the Ray cluster is gone"}
         for replica, hear in list(self._hearers.items()):
-            hear({**gone, "replica": replica})
+            self._tell(hear, {**gone, "replica": replica})
         self._hearers.clear()
+
+    @staticmethod
+    def _tell(hear: Hear, event: dict[str, Any]) -> None:
+        try:
+            hear(event)
+        except Exception:  # one version's log must not make the others deaf
+            log.exception("what a replica told could not be taken: %s", event)
 
     async def _keep_lines(self, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None

@@ -183,8 +183,9 @@ class _Kept:
             self._restarts += 1
 
     def _hear(self, event: dict[str, Any]) -> None:
-        for line in event.get("lines", ()):
-            self._start.log(**{"replica": self.name, **line})
+        for entry in event.get("lines", ()):
+            fields = {"replica": self.name, **entry}
+            self._start.log(fields.pop("line"), **fields)
         if event["replica"] != self._incarnation:
             return
         match event["event"]:
