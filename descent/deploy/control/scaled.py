@@ -9,6 +9,7 @@ from descent.deploy.control.fronts import JobFront, RealtimeFront
 from descent.deploy.control.starting import Live, backend_of, limits_of
 from descent.deploy.gateway.metrics import Metrics
 from descent.deploy.pool import Pool
+from descent.deploy.pools.residing import ResidentPool
 from descent.deploy.scale.scaling import Subject
 
 __all__ = ["Scaled"]
@@ -25,6 +26,8 @@ class Scaled:
             live = api.live
             if live is None or live.pool is None or "autoscaling" not in live.spec.takes:
                 continue
+            if isinstance(live.pool, ResidentPool):
+                continue  # loaded by whoever asks it, unloaded by least use (resident.py)
             if isinstance(api.front, RealtimeFront):
                 yield self._realtime(name, live, live.pool)
             elif isinstance(api.front, JobFront):
@@ -41,7 +44,9 @@ class Scaled:
             load=lambda: served.in_flight + served.queued,
             place=served,
             ended=ended,
-            limit=lambda replicas: served.set_limits(limits_of(live.spec, replicas)),
+            limit=lambda replicas: served.set_limits(
+                limits_of(live.spec, replicas, served.signature)
+            ),
             several=self._several(live),
             log=live.log,
         )  # fmt: skip
