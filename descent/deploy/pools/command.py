@@ -13,6 +13,7 @@ import secrets
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,27 +46,26 @@ class CommandBackend:
         """Start the first replicas and wait until they are ready. Raises LoadError."""
         if any(one.image is not None for one in start.spec.pod.containers):
             await docker_answers(start.spec.name)
-        pool = CommandPool(start)
+        pool = CommandPool(start, self._pools.discard)
         self._pools.add(pool)
         try:
             await pool.begin(self._ready_limit_s)
         except BaseException:
             await pool.close(0.0)
-            self._pools.discard(pool)
             raise
         return pool
 
     async def close(self) -> None:
         """End every pool it has started."""
-        await asyncio.gather(*(pool.close(5.0) for pool in self._pools))
-        self._pools.clear()
+        await asyncio.gather(*(pool.close(5.0) for pool in list(self._pools)))
 
 
 class CommandPool:
     """The replicas of one version. `signature` is that of our own service; None for containers."""
 
-    def __init__(self, start: Start) -> None:
+    def __init__(self, start: Start, on_close: Callable[[CommandPool], None]) -> None:
         self._start = start
+        self._on_close = on_close
         self._replicas: list[ReplicaRun] = []
         self._leaving: dict[asyncio.Task[None], ReplicaRun] = {}
         self._made = 0
@@ -73,7 +73,7 @@ class CommandPool:
         self._closed = False
         self._changing = asyncio.Lock()
         own = start.spec.service is not None
-        most = start.spec.pod.max_concurrency
+        most = None if own else start.spec.pod.max_concurrency  # our own bounds itself
         self.app: ASGIApp = Proxy(
             start.spec.name, self._replicas, plain=not own, most=most, worth_waiting=self._one_ready
         )
@@ -128,6 +128,7 @@ class CommandPool:
             if self._folder is not None:
                 with contextlib.suppress(OSError):
                     shutil.rmtree(self._folder)
+        self._on_close(self)
 
     async def _one_ready(self, refused: ReplicaRun | None) -> bool:
         """Wait a little for a ready replica; `refused` is one that is dying, or whose server is
