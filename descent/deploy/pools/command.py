@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 
 from descent.deploy.pool import LoadError, Replica, Start
 from descent.deploy.pools.command_containers import free_port
-from descent.deploy.pools.command_docker import docker_answers
+from descent.deploy.pools.command_docker import docker_answers, remove_leftovers
 from descent.deploy.pools.command_proxy import Proxy
 from descent.deploy.pools.command_replica import ReplicaRun
 
@@ -46,6 +46,8 @@ class CommandBackend:
         """Start the first replicas and wait until they are ready. Raises LoadError."""
         if any(one.image is not None for one in start.spec.pod.containers):
             await docker_answers(start.spec.name)
+            for gone in await remove_leftovers():
+                start.log(f"removed container {gone}, left by a node that was killed")
         pool = CommandPool(start, self._pools.discard)
         self._pools.add(pool)
         try:

@@ -8,7 +8,10 @@ processors (Cortex' are requests, not limits).
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import shutil
+import socket
 
 from descent.deploy.pool import LoadError, Start
 from descent.deploy.pools.command_process import inherited
@@ -16,10 +19,11 @@ from descent.deploy.pools.command_recipe import Recipe, expanded
 from descent.deploy.pools.probes import Place
 from descent.deploy.spec.containers import Container
 
-__all__ = ["docker_answers", "docker_recipe"]
+__all__ = ["docker_answers", "docker_recipe", "remove_leftovers"]
 
 ANSWER_S = 10.0
 HOST = "127.0.0.1"
+LABEL = "descent.node"
 
 
 async def docker_answers(api: str) -> None:
@@ -30,11 +34,65 @@ async def docker_answers(api: str) -> None:
     )
     if shutil.which("docker") is None:
         raise LoadError(f"an image needs Docker, and there is no `docker` here; {instead}")
+    try:
+        code, said = await _docker("version", "--format", "{{.Server.Version}}")
+    except TimeoutError:
+        raise LoadError(f"the Docker daemon does not answer; {instead}") from None
+    if code != 0:
+        lines = said.strip().splitlines()
+        raise LoadError(
+            f"an image needs Docker, which says: {lines[-1] if lines else 'nothing'}; {instead}"
+        )
+
+
+async def remove_leftovers() -> list[str]:
+    """Remove the containers of nodes of this machine that live no more (a node that is killed ends
+    `docker run`, but not what the daemon runs); their ids."""
+    shown = '{{.ID}} {{.Label "' + LABEL + '"}}'
+    with contextlib.suppress(TimeoutError):
+        _, said = await _docker("ps", "--all", "--filter", f"label={LABEL}", "--format", shown)
+        rows = [line.split() for line in said.splitlines()]
+        gone = [row[0] for row in rows if len(row) == 2 and _is_gone(row[1])]
+        if gone:
+            await _docker("rm", "--force", *gone)
+        return gone
+    return []
+
+
+def _node() -> str:
+    """This process among all there are: machine/pid/start."""
+    return f"{socket.gethostname()}/{os.getpid()}/{_started(os.getpid())}"
+
+
+def _is_gone(node: str) -> bool:
+    machine, _, rest = node.rpartition("/")[0].rpartition("/")
+    pid, start = rest, node.rpartition("/")[2]
+    return machine == socket.gethostname() and pid.isdigit() and _started(int(pid)) != start
+
+
+def _started(pid: int) -> str:
+    """When a process began, in clock ticks (Linux; elsewhere only whether it lives: 0 or "")."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[19]
+    except OSError:
+        pass
+    if os.path.exists("/proc/self/stat"):
+        return ""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass
+    return "0"
+
+
+async def _docker(*words: str) -> tuple[int | None, str]:
+    """Exit code and output of a short `docker` command. Raises TimeoutError."""
     process = await asyncio.create_subprocess_exec(
         "docker",
-        "version",
-        "--format",
-        "{{.Server.Version}}",
+        *words,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -45,12 +103,8 @@ async def docker_answers(api: str) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
-        raise LoadError(f"the Docker daemon does not answer; {instead}") from None
-    if process.returncode != 0:
-        line = said.decode("utf-8", "replace").strip().splitlines()
-        raise LoadError(
-            f"an image needs Docker, which says: {line[-1] if line else 'nothing'}; {instead}"
-        )
+        raise
+    return process.returncode, said.decode("utf-8", "replace")
 
 
 def docker_recipe(
@@ -63,7 +117,7 @@ def docker_recipe(
     name = f"{replica}-{container.name}"
     command = [expanded(word, own) for word in container.command or []]
     words = ["docker", "run", "--rm", "--init", "--name", name]
-    words += ["--label", f"descent.api={start.spec.name}"]
+    words += ["--label", f"descent.api={start.spec.name}", "--label", f"{LABEL}={_node()}"]
     if container is pod.containers[0]:
         for inner, outer in ports.items():
             words += ["--publish", f"{HOST}:{outer}:{inner}"]

@@ -8,15 +8,25 @@ import sys
 import pytest
 
 from descent.deploy.pool import LoadError
+from descent.deploy.pools.command_docker import docker_answers, remove_leftovers
 from tests.deploy.pools.commands import SERVER, Log, call, command_spec, running
 
-STAND_IN = f"""#!{sys.executable} -S
-import json, os, sys
+STAND_IN = """#!PYTHON -S
+import json, os, socket, sys
 words = sys.argv[1:]
-with open({{log!r}}, "a") as file:
+with open("LOG", "a") as file:
     file.write(json.dumps(words) + "\\n")
 if words[0] == "version":
     print("99.0")
+elif words[0] == "ps":
+    machine, parent = socket.gethostname(), os.getppid()
+    began = open(f"/proc/{parent}/stat").read().rpartition(")")[2].split()[19]
+    print("odd")
+    for name, node in (
+        ("dead", f"{machine}/999999999/5"), ("mine", f"{machine}/{parent}/{began}"),
+        ("reused", f"{machine}/{parent}/1"), ("other", "elsewhere/999999999/5"),
+    ):
+        print(name, node)
 elif words[0] == "exec":
     sys.exit(0 if words[2] == "probe-ok" else 1)
 elif words[0] == "run":
@@ -28,7 +38,7 @@ elif words[0] == "run":
     outer = next((port[1] for port in ports if port[2] == "8080"), None)
     if outer is None:
         os.execvp("sleep", ["sleep", "100"])
-    os.execvp(sys.executable, [sys.executable, "-S", {SERVER!r}, outer])
+    os.execvp(sys.executable, [sys.executable, "-S", "SERVER", outer])
 """
 
 
@@ -38,7 +48,8 @@ def docker(tmp_path, monkeypatch):
     path = tmp_path / "bin" / "docker"
     path.parent.mkdir()
     log = tmp_path / "calls"
-    path.write_text(STAND_IN.format(log=str(log)))
+    text = STAND_IN.replace("PYTHON", sys.executable).replace("SERVER", SERVER)
+    path.write_text(text.replace("LOG", str(log)))
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{path.parent}:{path.parent}/../../../usr/bin:/usr/bin:/bin")
     return lambda: [json.loads(line) for line in log.read_text().splitlines()]
@@ -79,6 +90,13 @@ def test_containers_share_the_network_of_the_first(tmp_path, docker):
         assert ["rm", "--force", f"{name}-api"] in docker()
 
     asyncio.run(main())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the start of a process is read from /proc")
+def test_what_a_killed_node_has_left_is_removed(docker):
+    assert asyncio.run(remove_leftovers()) == ["dead", "reused"]
+    assert ["rm", "--force", "dead", "reused"] in docker()
+    asyncio.run(docker_answers("echo"))
 
 
 def test_an_image_that_cannot_be_had(tmp_path, docker):
