@@ -31,9 +31,9 @@ class Exchange:
         "status", "task",
     )  # fmt: skip
 
-    def __init__(self, context: Context, send: Send) -> None:
+    def __init__(self, context: Context, send: Send, task: asyncio.Task[Any] | None) -> None:
         self.context = context
-        self.task = asyncio.current_task()
+        self.task = task  # that is cancelled to end it
         self.body: Body | None = None
         self.status = 0
         self.size = 0

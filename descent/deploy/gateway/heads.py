@@ -1,50 +1,57 @@
-"""What the gateway reads in a request's headers, in one walk over them."""
+"""What the gateway reads in a request's headers."""
 
 from __future__ import annotations
 
-import random
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 __all__ = ["Head", "new_id"]
 
 _ID = re.compile(rb"[\x21-\x7e]{1,128}")
-_WANTED = frozenset((b"x-request-id", b"content-length", b"traceparent", b"upgrade", b"host"))
-_bits = random.Random().getrandbits  # seeded by the system; ids need to differ, not to be secret
+_ids: list[str] = []
 
 
 def new_id() -> str:
-    """32 hexadecimal digits."""
-    return f"{_bits(128):032x}"
+    """32 random hexadecimal digits; the system is asked for 256 of them at a time."""
+    try:
+        return _ids.pop()
+    except IndexError:
+        text = os.urandom(16 * 256).hex()
+        _ids.extend(text[i : i + 32] for i in range(0, len(text), 32))
+        return _ids.pop()
 
 
 class Head:
     """`length`: what Content-Length announces, 0 for no body, None when the body is chunked."""
 
-    __slots__ = ("host", "length", "request_id", "trace", "upgrade")
+    __slots__ = ("_known", "length", "request_id")
 
-    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        self.request_id = ""
+    def __init__(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self._known = known = dict(headers)
         self.length: int | None = 0
-        self.trace: str | None = None
-        self.upgrade = self.host = b""
-        for name, value in headers:
-            if name in _WANTED:
-                self._note(name, value)
-            elif name == b"transfer-encoding":
-                self.length = None
-        if not self.request_id:
+        if (length := known.get(b"content-length")) is not None:
+            self.length = int(length) if length.isdigit() else None
+        if b"transfer-encoding" in known:
+            self.length = None
+        given = known.get(b"x-request-id")
+        if given is not None and _ID.fullmatch(given):
+            self.request_id = given.decode("ascii")
+        else:
             self.request_id = new_id()
 
-    def _note(self, name: bytes, value: bytes) -> None:
-        if name == b"host":
-            self.host = value
-        elif name == b"content-length":
-            self.length = int(value) if value.isdigit() else None
-        elif name == b"x-request-id":
-            if _ID.fullmatch(value):
-                self.request_id = value.decode("ascii")
-        elif name == b"traceparent":
-            self.trace = value.decode("latin-1")
-        else:
-            self.upgrade = value.lower()
+    @property
+    def host(self) -> bytes:
+        """As it was sent."""
+        return self._known.get(b"host", b"")
+
+    @property
+    def trace(self) -> str | None:
+        """W3C's traceparent."""
+        given = self._known.get(b"traceparent")
+        return None if given is None else given.decode("latin-1")
+
+    @property
+    def wants_websocket(self) -> bool:
+        """Is it the beginning of one?"""
+        return self._known.get(b"upgrade", b"").lower() == b"websocket"

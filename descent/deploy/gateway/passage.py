@@ -21,7 +21,7 @@ from descent.deploy.gateway.access import access_line
 from descent.deploy.gateway.exchange import SAID_BYTES, Body, Exchange, too_large
 from descent.deploy.gateway.heads import Head
 from descent.deploy.gateway.metrics import ApiMetrics
-from descent.deploy.gateway.routes import Choice, Route
+from descent.deploy.gateway.routes import Route
 from descent.deploy.gateway.served import Served
 from descent.deploy.gateway.shadows import Shadows
 from descent.deploy.gateway.sweeping import Sweeper
@@ -47,13 +47,26 @@ class Passage:
 
     async def __call__(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
         began = monotonic()
+        connection = scope.get("descent.connection")
         head = Head(scope["headers"])
-        context = Context(head.request_id, route.name, trace=head.trace)
-        exchange = Exchange(context, send)
+        context = Context(head.request_id, route.name)
+        task = asyncio.current_task() if connection is None else connection.task
+        exchange = Exchange(context, send, task)
         metrics = self._gateway.metrics.api(route.name, route.kind)
         metrics.in_flight += 1
         try:
-            await self._through(route, exchange, head, scope, receive, began)
+            try:
+                served, receive = self._admitted(route, exchange, head, scope, receive, began)
+                if not served.try_enter():
+                    await self._queue(served)
+                entered = monotonic()
+                try:
+                    await served.app(scope, receive, exchange.send)
+                finally:
+                    served.leave()
+                    served.mean_s += 0.05 * (monotonic() - entered - served.mean_s)
+            finally:
+                self._let_go(exchange, connection)
         except HttpError as error:
             await exchange.fail(error)
         except asyncio.CancelledError:
@@ -71,52 +84,49 @@ class Passage:
             metrics.in_flight -= 1
             self._record(route, exchange, metrics, scope, monotonic() - began)
 
-    async def _through(
+    def _admitted(
         self, route: Route, exchange: Exchange, head: Head, scope: Scope, receive: Receive,
         began: float,
-    ) -> None:  # fmt: skip
-        gateway, context = self._gateway, exchange.context
+    ) -> tuple[Served, Receive]:  # fmt: skip
+        """The version that answers and what it reads from, once guard and size allow; from now on
+        the client's going away and the deadline end it."""
+        context = exchange.context
         choice = None if route.choose is None else route.choose(scope)
         served = route.served if choice is None else choice.served
         if served is None:
             raise HttpError(503, "not_ready", f"'{route.name}' is not ready", retry_after_s=1)
-        context.api, context.version = served.api, served.version
-        timeout_s = served.limits.timeout_s
-        if timeout_s is not None:
-            context.deadline = began + timeout_s
-        if gateway.guard is not None:
-            gateway.guard(scope, route, context)
+        context.api, context.version, context.trace = served.api, served.version, head.trace
+        limits = served.limits
+        if limits.timeout_s is not None:
+            context.deadline = began + limits.timeout_s
+        if self._gateway.guard is not None:
+            self._gateway.guard(scope, route, context)
+        if head.length is not None and head.length > limits.max_body_bytes:
+            raise too_large(limits.max_body_bytes)
+        if head.wants_websocket:
+            raise HttpError(426, "no_websockets", "WebSockets are not answered; stream over HTTP")
+        scope["root_path"], scope["descent"] = route.endpoint, context
         connection = scope.get("descent.connection")
-        receive = self._body(route, choice, served, exchange, head, scope, receive)
+        shadow = None if choice is None else choice.shadow
+        if connection is None or head.length is None or shadow is not None or route.keep_bodies:
+            keep = SAID_BYTES if route.keep_bodies else 0
+            whole = None if shadow is None else self._shadows.copier(shadow, scope, context)
+            receive = exchange.body = Body(
+                receive, exchange, limits.max_body_bytes, keep_bytes=keep, whole=whole
+            )
         if connection is not None:
             connection.on_gone = exchange.gone
-        watched = timeout_s is not None or connection is None
-        if watched:
+        if connection is None or limits.timeout_s is not None:
             self._sweeper.watch(exchange)
-        try:
-            await self._inside(served, exchange, scope, receive)
-        finally:
-            if connection is not None:
-                connection.on_gone = None
-            if watched:
-                self._sweeper.leave(exchange)
-            if exchange.body is not None:
-                exchange.body.close()
+        return served, receive
 
-    async def _inside(
-        self, served: Served, exchange: Exchange, scope: Scope, receive: Receive
-    ) -> None:
-        """Admission, and the application's turn. (Its name for metrics is the API's own: behind a
-        splitter the API counts, too.)"""
-        if not served.try_enter():
-            await self._queue(served)
-        entered = monotonic()
-        try:
-            scope["descent"] = exchange.context
-            await served.app(scope, receive, exchange.send)
-        finally:
-            served.leave()
-            served.mean_s += 0.05 * (monotonic() - entered - served.mean_s)
+    def _let_go(self, exchange: Exchange, connection: Any) -> None:
+        if connection is not None:
+            connection.on_gone = None
+        if connection is None or exchange.context.deadline is not None:
+            self._sweeper.leave(exchange)
+        if exchange.body is not None:
+            exchange.body.close()
 
     async def _queue(self, served: Served) -> None:
         metrics = self._gateway.metrics.api(served.api)
@@ -128,30 +138,6 @@ class Passage:
             metrics.queued -= 1
             metrics.waited += 1
             metrics.waited_s += monotonic() - began
-
-    def _body(
-        self, route: Route, choice: Choice | None, served: Served, exchange: Exchange, head: Head,
-        scope: Scope, receive: Receive,
-    ) -> Receive:  # fmt: skip
-        """The server's own `receive` where nothing has to be seen of the body."""
-        limit = served.limits.max_body_bytes
-        if head.length is not None and head.length > limit:
-            raise too_large(limit)
-        if head.upgrade == b"websocket":
-            raise HttpError(426, "no_websockets", "WebSockets are not answered; stream over HTTP")
-        scope["root_path"] = route.endpoint
-        shadow = None if choice is None else choice.shadow
-        if (
-            head.length is not None
-            and "descent.connection" in scope
-            and shadow is None
-            and not route.keep_bodies
-        ):
-            return receive
-        keep = SAID_BYTES if route.keep_bodies else 0
-        whole = None if shadow is None else self._shadows.copier(shadow, scope, exchange.context)
-        exchange.body = Body(receive, exchange, limit, keep_bytes=keep, whole=whole)
-        return exchange.body
 
     def _record(
         self, route: Route, exchange: Exchange, metrics: ApiMetrics, scope: Scope, seconds: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from typing import Any
 
@@ -9,6 +10,7 @@ from descent.deploy.gateway.metrics import ApiMetrics, quantile_s
 
 __all__ = ["RecentErrors", "Series"]
 
+FIELDS = ("time", "requests", "errors", "p50_s", "p90_s", "p99_s", "in_flight", "queued")
 SECONDS = 900
 ERRORS = 200
 
@@ -18,7 +20,7 @@ class Series:
 
     def __init__(self, metrics: ApiMetrics) -> None:
         self._metrics = metrics
-        self._seconds: deque[dict[str, float]] = deque(maxlen=SECONDS)
+        self._seconds: deque[array[float]] = deque(maxlen=SECONDS)
         self._counts = list(metrics.counts)
         self._failed = _failed(metrics)
 
@@ -27,24 +29,15 @@ class Series:
         m = self._metrics
         counts, failed = list(m.counts), _failed(m)
         new = [a - b for a, b in zip(counts, self._counts)]
-        self._seconds.append(
-            {
-                "time": now,
-                "requests": sum(new),
-                "errors": failed - self._failed,
-                "p50_s": quantile_s(new, 0.5),
-                "p90_s": quantile_s(new, 0.9),
-                "p99_s": quantile_s(new, 0.99),
-                "in_flight": m.in_flight,
-                "queued": m.queued,
-            }
-        )
+        quantiles = [quantile_s(new, q) for q in (0.5, 0.9, 0.99)]
+        row = (now, sum(new), failed - self._failed, *quantiles, m.in_flight, m.queued)
+        self._seconds.append(array("d", row))
         self._counts, self._failed = counts, failed
 
     def last(self, seconds: int) -> list[dict[str, float]]:
         """The last `seconds`, oldest first."""
-        kept = list(self._seconds)
-        return kept[-seconds:] if seconds > 0 else []
+        kept = list(self._seconds)[-seconds:] if seconds > 0 else []
+        return [dict(zip(FIELDS, row)) for row in kept]
 
 
 class RecentErrors:
