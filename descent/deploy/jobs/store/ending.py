@@ -62,11 +62,16 @@ def settle(tx: Tx, job: Job, now: float) -> None:
 
 def end(tx: Tx, id: str, status: str, reason: str, now: float) -> Job:
     """End an open job whatever its units do; an ended one stays as it is."""
-    tx.run(
-        "UPDATE unit SET state = 'cancelled', lease_until = NULL, since = ? "
-        "WHERE job = ? AND state IN ('queued', 'leased')",
-        now, id,
-    )  # fmt: skip
+    for state in (
+        "queued",
+        "leased",
+    ):  # `job || ''`: through the index of these few, not of the job
+        tx.run(
+            "UPDATE unit SET state = 'cancelled', lease_until = NULL, since = ? "
+            f"WHERE state = '{state}' AND api = (SELECT api FROM job WHERE id = ?) "
+            "AND job || '' = ?",
+            now, id, id,
+        )  # fmt: skip
     job = locked(tx, id)
     if not job.open:
         return job

@@ -74,7 +74,7 @@ def lapse(
         where, parameters = f"api = ? AND {where}", [api, *parameters]
     rows = tx.rows(
         "SELECT unit.job, unit.idx, unit.attempts, unit.api FROM unit "
-        f"WHERE state = 'leased' AND {where} ORDER BY job, idx LIMIT {LAPSED_AT_ONCE}"
+        f"WHERE state = 'leased' AND {where} ORDER BY lease_until LIMIT {LAPSED_AT_ONCE}"
         f"{tx.session.skip_locked}",
         *parameters,
     )

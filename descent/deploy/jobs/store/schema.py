@@ -28,6 +28,7 @@ CREATE INDEX job_list ON job (api, id);
 CREATE INDEX job_open ON job (api, id) WHERE ended IS NULL;
 CREATE UNIQUE INDEX job_key ON job (api, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE INDEX job_expires ON job (expires) WHERE expires IS NOT NULL;
+CREATE INDEX job_filling ON job (touched) WHERE filling = 1;
 CREATE INDEX job_deadline ON job (deadline) WHERE ended IS NULL AND deadline IS NOT NULL
 """
 
@@ -41,7 +42,7 @@ CREATE TABLE unit (
     PRIMARY KEY (job, idx)
 );
 CREATE INDEX unit_queue ON unit (api, not_before, job, idx) WHERE state = 'queued';
-CREATE INDEX unit_leased ON unit (api, lease_until) WHERE state = 'leased';
+CREATE INDEX unit_leased ON unit (lease_until) WHERE state = 'leased';
 CREATE INDEX unit_dead ON unit (api, job, idx) WHERE state = 'dead'
 """
 

@@ -26,14 +26,14 @@ def sweep(tx: Tx, now: float, latest: float) -> Swept:
     lapse_events(tx, now)
     overdue = tx.rows(
         "SELECT id, kind, timeout_s FROM job WHERE ended IS NULL AND deadline <= ? "
-        f"ORDER BY id LIMIT {AT_ONCE}",
+        f"ORDER BY deadline LIMIT {AT_ONCE}",
         now,
     )
     for id, kind, timeout_s in overdue:
         end(tx, id, words(kind).timed_out, f"not finished within {timeout_s:g} s", now)
     abandoned = tx.rows(
         "SELECT id, total FROM job WHERE ended IS NULL AND filling = 1 AND touched <= ? "
-        f"ORDER BY id LIMIT {AT_ONCE}",
+        f"ORDER BY touched LIMIT {AT_ONCE}",
         now - ABANDON_S,
     )
     for id, total in abandoned:
