@@ -1,16 +1,10 @@
 """Dynamic batching: requests that come close together are answered by one call, in order.
 
-A batch begins when nothing runs and it is full, or its first has waited `max_wait_ms`, or waiting
-for one more does not pay:
-
-    n · interval > fixed        n requests would each wait `interval` to share the fixed cost
-    quiet for 3 · interval      nobody comes
-
-`interval` is the mean time between requests that come within `max_wait_ms` of each other, `fixed`
-the constant part of a batch's cost (costs.py). A request whose predicted time to its answer is
-beyond `max_latency_ms` is refused at once (503): late answers help nobody and make the next ones
-late too. Reference: Crankshaw et al. 2017 (Clipper) §4.3. Left out: several batches at a time
-(one model, one batch; the next one gathers meanwhile).
+A batch begins when nothing runs and it is full, or has waited `max_wait_ms`, or waiting for one more
+does not pay (patience.py). A request whose predicted time to its answer is beyond `max_latency_ms`
+is refused at once (503): late answers help nobody and make the next ones late too. Reference:
+Crankshaw et al. 2017 (Clipper) §4.3. Left out: several batches at a time (one model, one batch; the
+next one gathers meanwhile).
 """
 
 from __future__ import annotations
@@ -24,6 +18,7 @@ from typing import Any
 from descent.deploy.errors import HttpError
 from descent.deploy.service.costs import Line
 from descent.deploy.service.inflight import InFlight, current
+from descent.deploy.service.patience import Patience
 
 __all__ = ["Batcher"]
 
@@ -80,15 +75,15 @@ class Batcher:
         self._waiting: deque[_Item] = deque()
         self._running: _Batch | None = None
         self._timer: asyncio.Handle | None = None
-        self._interval_s: float | None = None  # None: they have never come close together
-        self._last = 0.0
+        self._idle_since = 0.0
+        self._patience = Patience(self._wait_s)
 
     async def submit(self, value: Any, request: InFlight) -> Any:
         """The result for `value`. Raises what its batch says of it, `HttpError` 503 if it would be
         late. Cancelled: gives its place up; `request.work.ended` says when that is so."""
         now = time.perf_counter()
         self._refuse_late(now)
-        self._note_arrival(now)
+        self._patience.arrival(now)
         item = _Item(value)
         request.work = item
         self._waiting.append(item)
@@ -133,12 +128,6 @@ class Batcher:
                 retry_after_s=predicted - self._latency_s,
             )
 
-    def _note_arrival(self, now: float) -> None:
-        gap, self._last = now - self._last, now
-        if gap <= self._wait_s:
-            known = self._interval_s
-            self._interval_s = gap if known is None else known + 0.1 * (gap - known)
-
     def _consider(self) -> None:
         """Begin a batch, or set the time to think of it again."""
         if self._running is not None or not self._waiting:
@@ -146,22 +135,15 @@ class Batcher:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        wait_s = self._worth_waiting_s(time.perf_counter())
+        now = time.perf_counter()
+        left = self._wait_s - (now - max(self._waiting[0].since, self._idle_since))
+        wait_s = 0.0
+        if len(self._waiting) < self._size and left > 0:
+            wait_s = self._patience.wait_s(len(self._waiting), left, self.cost, now)
         if wait_s <= 0:
             self._begin()
         else:
             self._timer = asyncio.get_running_loop().call_later(wait_s, self._consider)
-
-    def _worth_waiting_s(self, now: float) -> float:
-        n = len(self._waiting)
-        left = self._wait_s - (now - self._waiting[0].since)
-        if n >= self._size or left <= 0:
-            return 0.0
-        if not self.cost.known:
-            return left
-        if self._interval_s is None or n * self._interval_s > self.cost.fit()[1]:
-            return 0.0
-        return min(left, 3 * self._interval_s - (now - self._last))
 
     def _begin(self) -> None:
         items = []
@@ -199,4 +181,6 @@ class Batcher:
             if not item.future.done():
                 item.future.set_result(outcome)
         self._running = None
+        self._idle_since = time.perf_counter()
+        self._patience.answered(self._idle_since)
         self._consider()

@@ -85,22 +85,24 @@ class InFlight:
     def hold(self) -> None:
         """From here on the deadline and the client's end cancel the running task."""
         loop = asyncio.get_running_loop()
-        self._task, self._held = asyncio.current_task(), True
+        self._task, self._held = asyncio.current_task(loop), True
         self._cancelled_before = 0 if self._task is None else self._task.cancelling()
+        self._watching = self._alarm = None
         # An empty context: a cancelled timer stays in the loop's heap for a while, and its context
         # would keep this request and its body.
-        empty = Context()
-        self._watching = loop.call_later(_WATCH_AFTER_S, self._begin_watching, context=empty)
-        deadline, self._alarm = self.context.deadline, None
-        if deadline is not None:
-            self._alarm = loop.call_at(deadline, self._late, context=empty)
+        if "descent.connection" not in self.scope:  # else the gateway hears of the client's end
+            empty = Context()
+            self._watching = loop.call_later(_WATCH_AFTER_S, self._begin_watching, context=empty)
+        if self.context.deadline is not None:
+            self._alarm = loop.call_at(self.context.deadline, self._late, context=Context())
 
     def let_go(self) -> None:
         """No further cancelling; one that has been asked for is taken back."""
         if not self._held:
             return
         self._held = False
-        self._watching.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
         if self._alarm is not None:
             self._alarm.cancel()
         if self._watcher is not None:
