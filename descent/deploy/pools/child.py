@@ -14,19 +14,25 @@ import contextlib
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from descent.deploy.pool import Context, LoadError, Start
+from descent.deploy.pools.child_counts import snapshot
 from descent.deploy.pools.command_heads import CONTEXT_HEADER
 from descent.deploy.pools.command_recipe import RECORD, SIGNATURE_PATH
+
+if TYPE_CHECKING:
+    from descent.deploy.pools.local import LocalPool
 
 __all__ = ["ChildApp", "main"]
 
 STUCK_S = 10.0
+COUNTS_S = 1.0
 NOT_LOADED, STUCK = 3, 70  # exit codes
 
 
@@ -109,16 +115,36 @@ async def _send_json(send: Send, value: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _logger() -> Callable[..., None]:
-    """Lines as JSON on the real standard output, whatever the service makes of `sys.stdout`."""
-    output = os.dup(1)
+class _Teller:
+    """Records on the real standard output, whatever the service makes of `sys.stdout`."""
 
-    def log(line: str, **fields: Any) -> None:
-        text = RECORD + json.dumps({"line": line, **fields}, default=str) + "\n"
-        with contextlib.suppress(OSError):
-            os.write(output, text.encode())
+    def __init__(self) -> None:
+        self._output = os.fdopen(os.dup(1), "wb")
+        self._lock = threading.Lock()
 
-    return log
+    def log(self, line: str, **fields: Any) -> None:
+        """A line of the version's log; from any thread."""
+        self.tell({"line": line, **fields})
+
+    def tell(self, record: dict[str, Any]) -> None:
+        text = f"{RECORD}{json.dumps(record, default=str)}\n".encode()
+        with contextlib.suppress(OSError), self._lock:
+            self._output.write(text)
+            self._output.flush()
+
+    async def tell_counts(self, pool: LocalPool) -> None:
+        """Once a second, what the service has counted and its own families, where they changed."""
+        last: dict[str, Any] = {}
+        while True:
+            await asyncio.sleep(COUNTS_S)
+            now: dict[str, Any] = {"counts": snapshot(pool.counts)}
+            if pool.metrics is not None:
+                from prometheus_client import generate_latest
+
+                now["families"] = generate_latest(pool.metrics).decode()
+            if now != last:
+                self.tell(now)
+                last = now
 
 
 async def _watch_node() -> None:
@@ -131,17 +157,20 @@ async def _watch_node() -> None:
     os._exit(1)
 
 
-async def _serve(given: dict[str, Any], log: Callable[..., None]) -> None:
+async def _serve(given: dict[str, Any], teller: _Teller) -> None:
     import uvicorn
 
     from descent.deploy.pools.local import LocalBackend
     from descent.deploy.spec import make_spec
 
+    log = teller.log
     spec = make_spec(given["spec"])
     watching = asyncio.ensure_future(_watch_node())
     backend = LocalBackend()
     start = Start(spec, given["version"], Path(given["folder"]), log, given["config"])
     pool = await backend.start(start)
+
+    counting = asyncio.ensure_future(teller.tell_counts(pool))
 
     def stuck() -> None:
         log(f"work goes on {STUCK_S:g} s after its caller has gone: ended", level="error")
@@ -156,17 +185,18 @@ async def _serve(given: dict[str, Any], log: Callable[..., None]) -> None:
         await uvicorn.Server(config).serve()
     finally:
         watching.cancel()
+        counting.cancel()
         await backend.close()
 
 
 def main() -> None:
     """Serve what standard input says, until told to end."""
     given = json.loads(sys.stdin.buffer.readline())
-    log = _logger()
+    teller = _Teller()
     try:
-        asyncio.run(_serve(given, log))
+        asyncio.run(_serve(given, teller))
     except LoadError as error:
-        log(str(error), level="error")
+        teller.log(str(error), level="error")
         os._exit(NOT_LOADED)  # threads that the service has left must not keep it
 
 

@@ -20,10 +20,12 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from descent.deploy.pool import LoadError, Replica, Start
+from descent.deploy.pools.child_counts import Families
 from descent.deploy.pools.command_containers import free_port
 from descent.deploy.pools.command_docker import docker_answers, remove_leftovers
 from descent.deploy.pools.command_proxy import Proxy
 from descent.deploy.pools.command_replica import ReplicaRun
+from descent.deploy.service.counting import ServiceCounts
 
 __all__ = ["CommandBackend", "CommandPool"]
 
@@ -41,6 +43,7 @@ class CommandBackend:
     def __init__(self, *, ready_limit_s: float = READY_LIMIT_S) -> None:
         self._ready_limit_s = ready_limit_s
         self._pools: set[CommandPool] = set()
+        self._counts: dict[str, ServiceCounts] = {}
 
     async def start(self, start: Start) -> CommandPool:
         """Start the first replicas and wait until they are ready. Raises LoadError."""
@@ -48,7 +51,8 @@ class CommandBackend:
             await docker_answers(start.spec.name)
             for gone in await remove_leftovers():
                 start.log(f"removed container {gone}, left by a node that was killed")
-        pool = CommandPool(start, self._pools.discard)
+        counts = self._counts.setdefault(start.spec.name, ServiceCounts())
+        pool = CommandPool(start, self._pools.discard, counts)
         self._pools.add(pool)
         try:
             await pool.begin(self._ready_limit_s)
@@ -65,7 +69,9 @@ class CommandBackend:
 class CommandPool:
     """The replicas of one version. `signature` is that of our own service; None for containers."""
 
-    def __init__(self, start: Start, on_close: Callable[[CommandPool], None]) -> None:
+    def __init__(
+        self, start: Start, on_close: Callable[[CommandPool], None], counts: ServiceCounts
+    ) -> None:
         self._start = start
         self._on_close = on_close
         self._replicas: list[ReplicaRun] = []
@@ -80,6 +86,9 @@ class CommandPool:
             start.spec.name, self._replicas, plain=not own, most=most, worth_waiting=self._one_ready
         )
         self.signature: dict[str, Any] | None = None
+        self.counts = counts if own else None
+        self._counts = counts
+        self.metrics = Families(self._families) if own else None
 
     async def begin(self, limit_s: float) -> None:
         """Start `init_replicas` and wait until all of them are ready. Raises LoadError."""
@@ -100,6 +109,9 @@ class CommandPool:
     def replicas(self) -> list[Replica]:
         """Every replica, those that are leaving too."""
         return [one.report() for one in [*self._replicas, *self._leaving.values()]]
+
+    def _families(self) -> list[str]:
+        return [one.families for replica in self._replicas for one in replica.containers]
 
     async def scale(self, replicas: int) -> None:
         """Start what is missing, end what is too many: starting ones first, then the youngest."""
@@ -154,4 +166,4 @@ class CommandPool:
             if self._folder is None:  # short: a socket's path has room for 107 characters
                 self._folder = Path(tempfile.mkdtemp(prefix="descent-"))
             address = str(self._folder / f"{self._made}.sock")
-        return ReplicaRun(self._start, name, address)
+        return ReplicaRun(self._start, name, address, self._counts)

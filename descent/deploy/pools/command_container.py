@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from descent.deploy.pools.child_counts import Tally
 from descent.deploy.pools.command_process import Process, how_it_ended
 from descent.deploy.pools.command_recipe import RECORD, Recipe
 from descent.deploy.pools.probes import run_hook, watch
@@ -33,8 +34,12 @@ Log = Callable[..., None]
 class ContainerRun:
     """A recipe being followed. `changed` is called when `running`, `ready` or `reason` change."""
 
-    def __init__(self, recipe: Recipe, log: Log, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, recipe: Recipe, log: Log, changed: Callable[[], None], tally: Tally | None = None
+    ) -> None:
         self.recipe = recipe
+        self.tally = tally
+        self.families = ""  # what our own child has told of its metrics
         self.ready = False
         self.reason = ""
         self.lapsed = False  # was ready and, by its probe, is no more
@@ -96,6 +101,8 @@ class ContainerRun:
     async def _run_once(self) -> str:
         """Start it and wait for its end; why it has ended."""
         recipe = self.recipe
+        if self.tally is not None:
+            self.tally.restart()
         await self._remove()
         try:
             self.process = await Process.start(
@@ -159,9 +166,17 @@ class ContainerRun:
         if line.startswith(RECORD) and self.recipe.given is not None:
             with contextlib.suppress(ValueError):
                 fields = json.loads(line[1:])
+        if "line" not in fields:
+            self._count(fields)
+            return
         said = str(fields.pop("line"))
         self.last.append(said)
         self._log(said, container=self.recipe.name, **fields)
+
+    def _count(self, record: dict[str, Any]) -> None:
+        if self.tally is not None:
+            self.tally.take(record.get("counts", {}))
+        self.families = str(record.get("families", ""))
 
     def _say(self, state: str, ready: bool, reason: str) -> str:
         if self._closing:

@@ -18,6 +18,7 @@ from pathlib import Path
 __all__ = ["Process", "how_it_ended", "inherited"]
 
 MOST_LINE_BYTES = 16 * 1024
+MOST_RECORD_BYTES = 4 << 20  # of our own child
 READ_BYTES = 64 * 1024
 OURS = ("DESCENT_", "CORTEX_", "KUBEXIT_")
 PASSED_ON = ("DESCENT_CACHE", "DESCENT_DATA")
@@ -58,12 +59,14 @@ def _oom_kills() -> int:
 class Process:
     """One running command; each line it writes goes to `on_line`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, on_line: Callable[[str], None]):
+    def __init__(
+        self, process: asyncio.subprocess.Process, on_line: Callable[[str], None], most_line: int
+    ) -> None:
         self.pid = process.pid
         self.killed_by_us = False
         self.out_of_memory = False
         self._process = process
-        self._on_line = on_line
+        self._on_line, self._most_line = on_line, most_line
         self._oom = _oom_kills()
         self._reading = asyncio.ensure_future(self._read())
 
@@ -96,7 +99,7 @@ class Process:
             env=dict(env),
             start_new_session=True,
         )
-        made = cls(process, on_line)
+        made = cls(process, on_line, MOST_LINE_BYTES if given is None else MOST_RECORD_BYTES)
         if given is not None and process.stdin is not None:
             process.stdin.write(given)
             with contextlib.suppress(ConnectionError):
@@ -161,15 +164,15 @@ class Process:
             *lines, rest = (rest + piece).split(b"\n")
             for line in lines:
                 self._line(line)
-            while len(rest) > MOST_LINE_BYTES:
-                self._line(rest[:MOST_LINE_BYTES])
-                rest = rest[MOST_LINE_BYTES:]
+            while len(rest) > self._most_line:
+                self._line(rest[: self._most_line])
+                rest = rest[self._most_line :]
         if rest:
             self._line(rest)
 
     def _line(self, line: bytes) -> None:
-        for at in range(0, max(len(line), 1), MOST_LINE_BYTES):
-            text = line[at : at + MOST_LINE_BYTES].decode("utf-8", "replace").rstrip("\r")
+        for at in range(0, max(len(line), 1), self._most_line):
+            text = line[at : at + self._most_line].decode("utf-8", "replace").rstrip("\r")
             self._on_line(text)
 
 

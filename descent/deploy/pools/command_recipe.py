@@ -14,7 +14,7 @@ from descent.deploy.spec.containers import PreStop, Probe
 
 __all__ = ["RECORD", "SIGNATURE_PATH", "Recipe", "expanded"]
 
-RECORD = "\x1e"  # begins a line of our own child that is JSON: {"line": …, field: …}
+RECORD = "\x1e"  # begins a line of our own child that is JSON: a line of the log, or counts
 SIGNATURE_PATH = "/-/signature"  # where our own child says what goes in and comes out
 _VARIABLE = re.compile(r"\$(\$\([^)\s]*\)|\(([^)\s]*)\))")
 

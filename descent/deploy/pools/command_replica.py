@@ -15,12 +15,14 @@ from typing import Any
 
 from descent.deploy.asking import ask
 from descent.deploy.pool import Context, LoadError, Replica, Start
+from descent.deploy.pools.child_counts import Tally
 from descent.deploy.pools.command_client import Client
 from descent.deploy.pools.command_container import ContainerRun
 from descent.deploy.pools.command_containers import recipes
 from descent.deploy.pools.command_proxy import Proxy
 from descent.deploy.pools.command_recipe import SIGNATURE_PATH
 from descent.deploy.pools.probes import accepts
+from descent.deploy.service.counting import ServiceCounts
 
 __all__ = ["ReplicaRun"]
 
@@ -34,7 +36,9 @@ STALLED_S = 15 * 60.0
 class ReplicaRun:
     """A replica being kept. `ready` says whether requests may be sent to it."""
 
-    def __init__(self, start: Start, name: str, address: tuple[str, int] | str) -> None:
+    def __init__(
+        self, start: Start, name: str, address: tuple[str, int] | str, counts: ServiceCounts
+    ) -> None:
         self.name = name
         self.address = address
         self.client = Client(address)
@@ -48,7 +52,8 @@ class ReplicaRun:
         self._changed = asyncio.Event()
         self._cold = ""  # why its warm-up failed
         self.containers = [
-            ContainerRun(recipe, self._log, self._note) for recipe in recipes(start, name, address)
+            ContainerRun(recipe, self._log, self._note, Tally(counts))
+            for recipe in recipes(start, name, address)
         ]
         self._task = asyncio.ensure_future(self._follow())
 

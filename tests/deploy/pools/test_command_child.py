@@ -85,6 +85,24 @@ def said_lines(answer):
     return [line for line in answer.body.splitlines() if line.startswith(b"data: ")]
 
 
+def test_what_it_counts_and_logs_arrives(monkeypatch):
+    async def main():
+        log = Log()
+        async with isolated(service_spec("Counting"), log) as pool:
+            await call(pool, "/", b"3")
+            await until(lambda: pool.counts.items == 3)
+            assert pool.counts.first_item_s.counts != [0] * len(pool.counts.first_item_s.counts)
+            families = {family.name: family for family in pool.metrics.collect()}
+            samples = {one.name: one.value for one in families["my_asked"].samples}
+            assert samples["my_asked_total"] == 3
+            assert (await call(pool, "/", b"0")).status == 500
+            await until(lambda: any("why " * 10_000 in line for line in log.lines))
+            assert any("RuntimeError" in each.get("traceback", "") for each in log.fields)
+            assert not any("counts" in line for line in log.lines)
+
+    asyncio.run(main())
+
+
 def test_a_crash_costs_only_the_child():
     async def main():
         async with isolated(service_spec("Trouble")) as pool:

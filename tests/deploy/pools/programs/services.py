@@ -49,3 +49,20 @@ class Unloadable:
 
     def predict(self, value):
         return value
+
+
+class Counting:
+    """Streams, logs at length, and has metrics of its own."""
+
+    def __init__(self):
+        from prometheus_client import CollectorRegistry, Counter
+
+        self.metrics = CollectorRegistry()
+        self.asked = Counter("my_asked", "How often", ["kind"], registry=self.metrics)
+
+    async def predict(self, value: int):
+        self.asked.labels(kind="a").inc(value)
+        if value == 0:
+            raise RuntimeError("why " * 10_000)
+        for n in range(value):
+            yield n
