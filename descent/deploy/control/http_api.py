@@ -3,8 +3,10 @@
     GET  /-/info  /-/apis  /-/apis/{name}[/versions|logs|errors|series|decisions|jobs]
     POST /-/deploy  /-/apis/{name}/{refresh,rollback,promote}    PUT /-/apis/{name}/weights
     DELETE /-/apis/{name}  /-/apis/{name}/jobs/{id}              GET /-/openapi.json
+    GET, POST /-/keys      DELETE /-/keys/{id}
 
-Every path but openapi.json asks for the node's token as a bearer. Errors are those of
+Every path but openapi.json asks for the node's token as a bearer, or a key with the scope
+control:read (GET) or control:write; keys are made with the token alone. Errors are those of
 `descent.deploy.errors`. Cortex' operator paths are mapped in docs/deploy/control.md.
 """
 
@@ -12,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hmac
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -27,6 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from descent.deploy.control.controlling import NoSuchApi
 from descent.deploy.control.describing import Description
+from descent.deploy.control.key_paths import create_key, list_keys, revoke_key
 from descent.deploy.control.journals import Reader, last_lines
 from descent.deploy.control.openapi import document
 from descent.deploy.control.orders import read_order
@@ -34,6 +36,7 @@ from descent.deploy.control.records import as_dict
 from descent.deploy.control.splitting import all_to
 from descent.deploy.errors import DeployError, HttpError, send_error
 from descent.deploy.jobs.store import StoreFull, StoreUnavailable
+from descent.deploy.keys import KeyRing
 from descent.deploy.spec import SpecError
 
 __all__ = ["ControlApp"]
@@ -46,10 +49,10 @@ Answer = Callable[[Request], Awaitable[Response]]
 class ControlApp:
     """ASGI application for paths below "/-"."""
 
-    def __init__(self, description: Description, token: str, *, work_folder: Any) -> None:
+    def __init__(self, description: Description, keys: KeyRing, *, work_folder: Any) -> None:
         self.description = description
         self.controller = description.controller
-        self.token = token
+        self.keys = keys
         self.work_folder = work_folder
         self.closing = False  # the node ends: so do those who follow logs
         self._app: ASGIApp = Router(routes=self._routes(), redirect_slashes=False)
@@ -74,6 +77,9 @@ class ControlApp:
             ("GET", f"{one}/jobs", self.jobs),
             ("GET", f"{one}/jobs/{{job}}", self.job),
             ("DELETE", f"{one}/jobs/{{job}}", self.stop_job),
+            ("GET", "/-/keys", self.list_keys),
+            ("POST", "/-/keys", self.create_key),
+            ("DELETE", "/-/keys/{id}", self.revoke_key),
         ]
         return [Path(path, answer, methods=[method]) for method, path, answer in table]
 
@@ -101,13 +107,10 @@ class ControlApp:
                 await send_error(send, said, request_id)
 
     def _admit(self, scope: Scope) -> None:
-        given = dict(scope["headers"]).get(b"authorization", b"").removeprefix(b"Bearer ")
-        if not hmac.compare_digest(given, self.token.encode()):
-            raise HttpError(
-                401, "unauthorised",
-                "the control API wants the node's token: 'Authorization: Bearer …' "
-                "(the file `token` in the node's folder)",
-            )  # fmt: skip
+        looking = scope["method"] in ("GET", "HEAD")
+        who = self.keys.admit(scope["headers"], "control:read" if looking else "control:write")
+        if scope["path"].startswith("/-/keys") and who != "node":
+            raise HttpError(403, "forbidden", "keys are seen and made with the node's token alone")
 
     # reading
 
@@ -204,6 +207,17 @@ class ControlApp:
         version = await _unbroken(self.controller.change(name, _who(request), change))
         return JSONResponse(as_dict(version))
 
+    # keys
+
+    async def list_keys(self, request: Request) -> Response:
+        return JSONResponse(await list_keys(self.keys))
+
+    async def create_key(self, request: Request) -> Response:
+        return JSONResponse(await create_key(self.keys, await _json(request)), 201)
+
+    async def revoke_key(self, request: Request) -> Response:
+        return JSONResponse(await revoke_key(self.keys, request.path_params["id"]))
+
     # logs and jobs
 
     async def logs(self, request: Request) -> Response:
@@ -278,12 +292,12 @@ def _told(error: Exception, scope: Scope) -> HttpError:
             return HttpError(404, "not_found", str(error))
         case SpecError():
             return HttpError(400, "bad_spec", str(error), field=error.field or None)
-        case DeployError():
-            return HttpError(409, "refused", str(error))
         case StoreFull():
             return HttpError(507, "disk_full", str(error))
         case StoreUnavailable():
             return HttpError(503, "store_unavailable", str(error), retry_after_s=5)
+        case DeployError():
+            return HttpError(409, "refused", str(error))
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             said = "the disk is full; nothing was changed: make room and do it again"
             return HttpError(507, "disk_full", said)

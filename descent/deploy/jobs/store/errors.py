@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from descent.deploy.errors import DeployError
+
 __all__ = ["BadCursor", "Conflict", "Gone", "StoreError", "StoreFull", "StoreUnavailable"]
 
 
-class StoreError(Exception):
+class StoreError(DeployError):
     """The store cannot be used as it is: not a database, a newer schema, a folder that is
     read-only."""
 
