@@ -30,7 +30,7 @@ from descent.data.files import write_atomically
 from descent.deploy.errors import DeployError
 from descent.deploy.pools.ray.driving import Address
 
-__all__ = ["LocalCluster", "Running"]
+__all__ = ["LocalCluster", "Running", "descendants"]
 
 STARTED = "Ray runtime started"
 START_S, STOP_S, HEALTH_S = 60.0, 15.0, 20.0
@@ -135,7 +135,7 @@ class LocalCluster:
         found = self.running()
         if found is None:
             return {"running": False}
-        members = _members(found.pid)
+        members = descendants(found.pid)
         return {
             "running": True,
             **asdict(found),
@@ -146,7 +146,7 @@ class LocalCluster:
 
     def _end(self, pid: int) -> None:
         """End a head and everything below it: politely, then not."""
-        members = _members(pid)
+        members = descendants(pid)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
         until = time.monotonic() + STOP_S
@@ -168,7 +168,7 @@ class LocalCluster:
     def _environment(self) -> dict[str, str]:
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token_file)}
         quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
-        quiet["RAY_worker_niceness"] = "0"  # replicas answer requests: not below everything else (15)
+        quiet["RAY_worker_niceness"] = "0"  # 15 else: behind everything on the machine
         return {**os.environ, **token, **quiet}
 
     @staticmethod
@@ -218,7 +218,7 @@ def _born(pid: int) -> int | None:
     return None if fields is None or fields[0] == "Z" else int(fields[19])
 
 
-def _members(head: int) -> dict[int, int]:
+def descendants(head: int) -> dict[int, int]:
     """The process and all its descendants, with resident bytes."""
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
