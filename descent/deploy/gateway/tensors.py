@@ -92,7 +92,7 @@ def _depth(part: Schema, schema: Schema) -> tuple[int, str]:
 
 def _read(where: str, tensor: Mapping[str, Any], part: Schema, schema: Schema) -> Any:
     shape, kind, data = tensor.get("shape"), tensor.get("datatype"), tensor.get("data")
-    if kind not in _KNOWN:
+    if not isinstance(kind, str) or kind not in _KNOWN:
         raise _bad(f"{where} datatype", f"must be one of {', '.join(sorted(_KNOWN))}, not {kind!r}")
     if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
         raise _bad(f"{where} shape", "must be a list of sizes")

@@ -82,12 +82,15 @@ class InFlight:
                 return value.decode("latin-1")
         return ""
 
-    def hold(self) -> None:
-        """From here on the deadline and the client's end cancel the running task."""
+    def hold(self, *, watch: bool = True) -> None:
+        """From here on `end` cancels the running task; with `watch`, so do the deadline and the
+        client's going away."""
         loop = asyncio.get_running_loop()
         self._task, self._held = asyncio.current_task(loop), True
         self._cancelled_before = 0 if self._task is None else self._task.cancelling()
         self._watching = self._alarm = None
+        if not watch:
+            return
         # An empty context: a cancelled timer stays in the loop's heap for a while, and its context
         # would keep this request and its body.
         if "descent.connection" not in self.scope:  # else the gateway hears of the client's end
@@ -117,10 +120,15 @@ class InFlight:
         mine = self._held and self.why is not None
         return self._task.cancelling() > self._cancelled_before + mine
 
+    def end(self, why: HttpError) -> None:
+        """Cancel it; `why` is what its client is told."""
+        if self.why is None and self._held and self._task is not None:
+            self.why = why
+            self._task.cancel()
+
     def _late(self) -> None:
-        self._end(
-            HttpError(504, "timed_out", "The answer took longer than allowed; it was stopped.")
-        )
+        said = "The answer took longer than allowed; it was stopped."
+        self.end(HttpError(504, "timed_out", said))
 
     def _begin_watching(self) -> None:
         self._watcher = asyncio.get_running_loop().create_task(self._watch())
@@ -131,12 +139,7 @@ class InFlight:
                 pass
         except Exception:  # a server that cannot say
             return
-        self._end(HttpError(499, "client_closed_request", "The client went away."))
-
-    def _end(self, why: HttpError) -> None:
-        if self.why is None and self._held and self._task is not None:
-            self.why = why
-            self._task.cancel()
+        self.end(HttpError(499, "client_closed_request", "The client went away."))
 
 
 def _too_large(limit_bytes: int) -> HttpError:
