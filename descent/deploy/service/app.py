@@ -39,6 +39,7 @@ __all__ = ["ServiceApp", "asgi_of"]
 
 Log = Callable[..., None]
 _JOB_THREADS = 64
+_LAST_S = 0.5  # for threads to notice that they have been stopped
 
 
 class ServiceApp:
@@ -54,7 +55,6 @@ class ServiceApp:
     ) -> None:
         self.instance = instance
         self.spec = spec
-        self.in_flight = 0
         self.last_failure: str | None = None  # the latest exception that became a 500
         self.counts = ServiceCounts() if counts is None else counts
         stoppable = getattr(instance, "stoppable", True)
@@ -62,6 +62,7 @@ class ServiceApp:
         self._log = log
         self._asgi = asgi_of(instance)
         self._lifespan = None if self._asgi is None else Lifespan(self._asgi)
+        self._requests: set[InFlight] = set()
         self._methods: dict[str, dict[str, Method]] = {}
         if self._asgi is not None:
             known = getattr(instance, "signature", None)
@@ -74,16 +75,28 @@ class ServiceApp:
             self.signature = predict.signature.as_json()
             self._add_endpoints()
 
+    @property
+    def in_flight(self) -> int:
+        """Requests whose code has not ended."""
+        return len(self._requests)
+
     async def start(self) -> None:
         """Before the first request: a mounted application's own start."""
         if self._lifespan is not None:
             await self._lifespan.start()
 
     async def close(self, grace_s: float = 5.0) -> None:
-        """After the last one: end the threads; what cannot be ended in time is left behind."""
+        """Wait `grace_s` for requests that are under way, stop those that still are (503), and end
+        the threads; one that cannot be stopped is left behind."""
+        until = time.monotonic() + grace_s
+        while self._requests and time.monotonic() < until:
+            await asyncio.sleep(0.005)
+        for request in self._requests:
+            said = "The service was stopped while it worked on this; try again."
+            request.end(HttpError(503, "stopped", said, retry_after_s=1))
         if self._lifespan is not None:
             await self._lifespan.stop()
-        left = await self.workers.close(grace_s)
+        left = await self.workers.close(max(_LAST_S, until - time.monotonic()))
         if left:
             self._log(f"{left} threads still run a request's code; they are left", level="warning")
 
@@ -93,14 +106,14 @@ class ServiceApp:
         context = scope.get("descent") or self._context(scope)
         request = InFlight(scope, receive, context)
         token = current.set(request)
-        self.in_flight += 1
+        self._requests.add(request)
         try:
             if self._asgi is not None:
-                await self._mounted(self._asgi, scope, receive, send)
+                await self._mounted(self._asgi, request, send)
             else:
                 await self._answer(request, send)
         finally:
-            self.in_flight -= 1
+            self._requests.discard(request)
             current.reset(token)
 
     async def _answer(self, request: InFlight, send: Send) -> None:
@@ -223,10 +236,27 @@ class ServiceApp:
         deadline = None if limit is None else asyncio.get_running_loop().time() + limit
         return Context(asked or uuid.uuid4().hex, api=self.spec.name, deadline=deadline)
 
-    async def _mounted(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _mounted(self, app: ASGIApp, request: InFlight, send: Send) -> None:
+        """The application's own affair, but for the end of the version it belongs to."""
+        scope = request.scope
         if self._lifespan is not None and self._lifespan.state:
             scope["state"] = {**self._lifespan.state, **scope.get("state", {})}
-        await app(scope, receive, send)
+
+        async def sending(message: Message) -> None:
+            request.answering = True
+            await send(message)
+
+        request.hold(watch=False)
+        try:
+            await app(scope, request.receive, sending)
+        except asyncio.CancelledError as error:
+            if request.why is None or request.cancelled_by_others():
+                raise
+            if request.answering:
+                raise request.why from error  # the server breaks the connection off
+            await send_error(send, request.why, request.context.request_id)
+        finally:
+            request.let_go()
 
     async def _other_than_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._asgi is not None and scope["type"] == "websocket":

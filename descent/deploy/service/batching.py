@@ -1,10 +1,10 @@
 """Dynamic batching: requests that come close together are answered by one call, in order.
 
-A batch begins when nothing runs and it is full, or has waited `max_wait_ms`, or waiting for one more
-does not pay (patience.py). A request whose predicted time to its answer is beyond `max_latency_ms`
-is refused at once (503): late answers help nobody and make the next ones late too. Reference:
-Crankshaw et al. 2017 (Clipper) §4.3. Left out: several batches at a time (one model, one batch; the
-next one gathers meanwhile).
+A batch begins when nothing runs and it is full, or has waited `max_wait_ms`, or waiting for one
+more does not pay (patience.py). A request whose predicted time to its answer is beyond
+`max_latency_ms` is refused at once (503): late answers help nobody and make the next ones late too.
+Reference: Crankshaw et al. 2017 (Clipper) §4.3. Left out: several batches at a time (one model, one
+batch; the next one gathers meanwhile).
 """
 
 from __future__ import annotations

@@ -150,6 +150,56 @@ def test_cancelling_from_outside_stops_the_work_and_stays_a_cancelling():
     run(scenario())
 
 
+@pytest.mark.parametrize("kind", ["def", "async", "mounted"])
+def test_requests_under_way_when_the_version_ends_are_told_to_try_again(kind):
+    ended = []
+
+    def spins(x):
+        try:
+            while True:
+                pass
+        finally:
+            ended.append(True)
+
+    async def sleeps(x):
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            ended.append(True)
+
+    async def application(scope, receive, send):
+        if scope["type"] == "http":
+            await sleeps(None)
+
+    async def scenario():
+        async with served({"def": spins, "async": sleeps, "mounted": application}[kind]) as app:
+            task = asyncio.create_task(post(app, 1))
+            await eventually(lambda: app.in_flight)
+            await asyncio.sleep(0.01)
+            await app.close(0.02)
+            answer = await task
+            assert (answer.status, error_of(answer)["code"]) == (503, "stopped")
+            assert answer.headers["retry-after"] == "1"
+            assert ended == [True]
+
+    run(scenario())
+
+
+def test_a_version_that_ends_waits_for_requests_under_way():
+    async def slowly(x):
+        await asyncio.sleep(0.05)
+        return x
+
+    async def scenario():
+        async with served(slowly) as app:
+            task = asyncio.create_task(told(app, 7))
+            await eventually(lambda: app.in_flight)
+            await app.close(20)
+            assert await task == 7
+
+    run(scenario())
+
+
 def test_cancelling_while_the_answer_is_sent_is_no_failure():
     async def scenario():
         log = Log()
