@@ -3,7 +3,8 @@
 import pytest
 
 from descent.deploy.jobs.store import Conflict, Content, Gone, NewJob
-from tests.deploy.jobs.store.conftest import units
+from tests.deploy.jobs.store.conftest import opened, units
+from tests.deploy.postgres import fresh_url
 
 
 def test_units_are_leased_in_order_and_their_results_kept(bench):
@@ -170,6 +171,24 @@ def test_waiting_for_work_ends_when_there_is_some(bench):
         return await store.lease("api", 1, worker="w")
 
     assert len(bench(meet())) == 1
+
+
+def test_postgres_wakes_the_workers_of_other_nodes():
+    import asyncio
+
+    with opened(fresh_url()) as bench:
+        other = bench.another()
+
+        async def meet():
+            assert await other.lease("api", 1, worker="w") == []
+            waiting = asyncio.create_task(other.wait("api", 30))
+            for _ in range(100):  # the listener may still be connecting
+                await bench.store.submit(NewJob("api", "AsyncAPI"), units(1))
+                if (await asyncio.wait([waiting], timeout=0.2))[0]:
+                    return await waiting
+            return False
+
+        assert bench(meet())
 
 
 def test_text_that_a_database_refuses_is_kept_readable(bench):
