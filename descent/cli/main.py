@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "client_command": ("client",),
     "node_command": ("node", "env"),
     "cluster_command": ("cluster",),
+    "keys_command": ("keys",),
 }  # fmt: skip
 
 

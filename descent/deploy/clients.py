@@ -237,6 +237,28 @@ class Client:
         """The node: version, settings, state."""
         return self._control("GET", "/info")
 
+    def keys(self) -> list[dict[str, Any]]:
+        """The node's API keys, without their secrets."""
+        return self._control("GET", "/keys")["keys"]
+
+    def create_key(
+        self,
+        name: str,
+        scopes: list[str],
+        *,
+        per_s: float | None = None,
+        burst: int | None = None,
+        expires_s: float | None = None,
+    ) -> dict[str, Any]:
+        """A new API key; its `secret` is said this once (`descent.deploy.keys.scopes`)."""
+        body = {"name": name, "scopes": scopes, "per_s": per_s, "burst": burst,
+                "expires_s": expires_s}  # fmt: skip
+        return self._control("POST", "/keys", json={k: v for k, v in body.items() if v is not None})
+
+    def revoke_key(self, id: str) -> dict[str, Any]:
+        """End an API key, from now on."""
+        return self._control("DELETE", f"/keys/{id}")
+
     # asking
 
     def predict(

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from descent.deploy.cluster.local import LocalCluster
 from descent.deploy.control.controlling import Controller
@@ -27,6 +27,7 @@ from descent.deploy.jobs.counting import Counts, JobsCollector
 from descent.deploy.jobs.housekeeping import Housekeeping
 from descent.deploy.jobs.results import Files
 from descent.deploy.jobs.store import Database, Store
+from descent.deploy.keys import KeyRing
 from descent.deploy.pool import Backend, Pool
 from descent.deploy.pools.command import CommandBackend
 from descent.deploy.pools.counting import PoolsCollector
@@ -75,8 +76,23 @@ class Parts:
         description = Description(self.controller, home, settings, lambda: url, self.scaling.why)
         faces = Faces(self._routes, self._signature, control=document())
         self.gateway.face, self.gateway.mounts["/openapi.json"] = faces.of, faces.node
-        self.control = ControlApp(description, home.token, work_folder=home.path)
+        self.keys = KeyRing(self.store.keys, home.token, required=settings.require_keys)
+        self.gateway.guard = self.keys.guard
+        self.gateway.metrics.register(self.keys)
+        if settings.require_keys:
+            for path in ("/metrics", "/openapi.json"):
+                self.gateway.mounts[path] = self._kept(self.gateway.mounts[path])
+        self.control = ControlApp(description, self.keys, work_folder=home.path)
         self.gateway.control = self.control
+
+    def _kept(self, app: ASGIApp) -> ASGIApp:
+        """What tells of every API is for those who may look at the node."""
+
+        async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+            self.keys.admit(scope["headers"], "control:read")
+            await app(scope, receive, send)
+
+        return checked
 
     def _routes(self) -> Iterator[Route]:
         yield from self.gateway.routes.by_name.values()
@@ -133,6 +149,7 @@ class Parts:
     async def open(self) -> None:
         """Connect to what must be there before requests are answered."""
         self.home.versions.mkdir(parents=True, exist_ok=True)
+        await self.keys.open()
         self.housekeeping.start()
         self.scaling.start()
 
@@ -163,5 +180,6 @@ class Parts:
         for backend in self.backends.values():
             await backend.close()
         await self.housekeeping.close()
+        await self.keys.close()
         await self.store.close()
         self.access.close()

@@ -28,8 +28,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from descent.deploy.control.controlling import NoSuchApi
 from descent.deploy.control.describing import Description
-from descent.deploy.control.key_paths import create_key, list_keys, revoke_key
 from descent.deploy.control.journals import Reader, last_lines
+from descent.deploy.control.key_paths import create_key, list_keys, revoke_key
 from descent.deploy.control.openapi import document
 from descent.deploy.control.orders import read_order
 from descent.deploy.control.records import as_dict

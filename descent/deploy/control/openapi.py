@@ -66,6 +66,18 @@ OPERATIONS: list[tuple[str, str, str, str, dict[str, str], dict[str, Any] | None
         "delete", "/-/apis/{name}/jobs/{job}", "stop_job", "Stop a job; what is done stays done",
         {}, None,
     ),
+    ("get", "/-/keys", "list_keys", "API keys, without their secrets", {}, None),
+    (
+        "post", "/-/keys", "create_key", "Make an API key; its secret is said this once", {},
+        {
+            "name": {"type": "string"},
+            "scopes": {"type": "array", "items": {"type": "string"}},
+            "per_s": {"type": "number"},
+            "burst": {"type": "integer"},
+            "expires_s": {"type": "number"},
+        },
+    ),
+    ("delete", "/-/keys/{id}", "revoke_key", "End an API key", {}, None),
 ]  # fmt: skip
 
 _ERROR = {

@@ -113,11 +113,11 @@ class KeyRing:
         scopes = check_scopes(scopes)
         limits: dict[str, Any] = {}
         if per_s is not None:
-            burst = burst or max(1, round(2 * per_s))
-            if not (0.001 <= per_s <= 1e6 and 1 <= burst <= 1e6):
-                raise DeployError(
-                    f"{per_s:g} requests/s, {burst} at once: 0.001 to 1,000,000 and at least 1"
-                )
+            if not 0.001 <= per_s <= 1e6:
+                raise DeployError(f"{per_s:g} requests a second; 0.001 to 1,000,000 are possible")
+            burst = max(1, round(2 * per_s)) if burst is None else burst
+            if not 1 <= burst <= 1e6:
+                raise DeployError(f"{burst} requests at once; 1 to 1,000,000 are possible")
             limits |= {"per_s": float(per_s), "burst": int(burst)}
         elif burst is not None:
             raise DeployError("a burst needs a rate: --rate 10 --burst 20")

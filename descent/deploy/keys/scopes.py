@@ -28,7 +28,7 @@ def wanted_of(kind: str, name: str) -> str:
 
 def allows(scopes: Iterable[str], wanted: str) -> bool:
     """Whether one of the scopes is `wanted`, or more."""
-    verb, _, what = wanted.partition(":")
+    verb, _, _ = wanted.partition(":")
     wider = "control:write" if verb == "control" else verb
     return any(scope == wanted or scope == wider for scope in scopes)
 

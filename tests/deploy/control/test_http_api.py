@@ -14,6 +14,7 @@ from descent.deploy.control.folders import Home
 from descent.deploy.control.http_api import ControlApp
 from descent.deploy.control.openapi import OPERATIONS, document
 from descent.deploy.control.settings import NodeSettings
+from descent.deploy.keys import KeyRing
 from tests.deploy.control.fakes import place
 
 AUTH = {"authorization": "Bearer secret"}
@@ -27,7 +28,11 @@ def told(folder, story):
             description = Description(
                 made.controller, Home(folder), NodeSettings(), lambda: "http://node"
             )
-            made.gateway.control = ControlApp(description, "secret", work_folder=folder)
+            made.gateway.control = ControlApp(
+                description,
+                KeyRing(made.store.keys, "secret", required=False),
+                work_folder=folder,
+            )
             transport = httpx.ASGITransport(made.gateway)
             async with httpx.AsyncClient(
                 transport=transport, base_url="http://node", headers=AUTH
