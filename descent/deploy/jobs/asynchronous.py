@@ -88,7 +88,7 @@ class AsyncKind:
         self._refuse_if_full()
         body = await request.body()
         id, spec = new_id(), self.room.spec
-        key = request.headers.get("idempotency-key")
+        key = request.key
         headers = [(n, v) for n, v in request.headers.items() if n.lower() not in DROPPED]
         meta = {"path": request.below, "query": request.raw_query, "headers": headers}
         content = await self.room.contents.keep(id, "request", body, meta)

@@ -101,7 +101,7 @@ class BatchKind:
             said = await asyncio.to_thread(self._dry_run, submission)
             return Response(said, 200, None, "text/plain")  # people read it, as in Cortex
         await asyncio.to_thread(self.inputs.check, submission)
-        job = await self.enqueuing.accept(submission, body, request.headers.get("idempotency-key"))
+        job = await self.enqueuing.accept(submission, body, request.key)
         self._look.set()
         return json_answer(submitted(self.room, job))
 

@@ -23,6 +23,9 @@ from descent.deploy.pool import Context
 __all__ = ["Request", "application", "json_answer", "lines_answer", "moment"]
 
 
+LONGEST_KEY = 255
+
+
 class Request:
     """`tail` is the path below the API's endpoint, without slashes at its ends."""
 
@@ -50,6 +53,19 @@ class Request:
                 raise HttpError(413, "too_large", f"a body may have {self._limit} bytes")
             if not message.get("more_body", False):
                 return b"".join(parts)
+
+    @property
+    def key(self) -> str | None:
+        """The Idempotency-Key; an empty one is none. Raises `HttpError` 400."""
+        key = self.headers.get("idempotency-key") or None
+        if key is not None and len(key) > LONGEST_KEY:
+            raise HttpError(
+                400,
+                "invalid_key",
+                f"an Idempotency-Key has at most {LONGEST_KEY} characters, not {len(key)}",
+                field="Idempotency-Key",
+            )
+        return key
 
     def number(self, name: str, default: int, low: int, high: int) -> int:
         """A whole number of the query. Raises `HttpError` 400."""

@@ -121,7 +121,7 @@ class TaskKind:
     async def _submit(self, request: Request) -> Response:
         body = await request.body()
         submission = parse(TaskSubmission, body)
-        key = request.headers.get("idempotency-key")
+        key = request.key
         fingerprint = hashlib.sha256(body).hexdigest() if key else None
         new = self.new_job(submission, key=key, fingerprint=fingerprint)
         accepted = await self.room.store.submit(new, [NewUnit()])

@@ -128,10 +128,14 @@ async def test_idempotency_keys(tmp_path):
         assert await n.json("POST", "", 21, idempotency_key="k1") == first
         assert await n.json("POST", "", 21, idempotency_key="k2") != first
         error = await n.error(422, "POST", "", 22, idempotency_key="k1")
+        none = [await n.json("POST", "", 21, idempotency_key="") for _ in range(2)]
+        assert none[0] != none[1]  # an empty key is none
+        long = await n.error(400, "POST", "", 21, idempotency_key="k" * 256)
+        assert long["field"] == "Idempotency-Key"
         assert (error["code"], error["field"]) == ("idempotency_key_reused", "Idempotency-Key")
         assert first["id"] in error["message"]
         await n.json("GET", f"/{first['id']}", query="wait=10")
-        assert len([call for call in n.pool.calls if call.value == 21]) <= 2
+        assert len([call for call in n.pool.calls if call.value == 21]) <= 4
         assert await n.json("POST", "", 21, idempotency_key="k1") == first  # after its end, too
 
 

@@ -139,9 +139,9 @@ def _check_key(key: str) -> None:
 def _known(tx: Tx, job: NewJob, id: str) -> Job:
     """The job that has this key or id already."""
     key = job.idempotency_key
-    row = key and tx.row(
-        f"SELECT {JOB} FROM job WHERE api = ? AND idempotency_key = ?", job.api, key
-    )
+    row = None
+    if key is not None:
+        row = tx.row(f"SELECT {JOB} FROM job WHERE api = ? AND idempotency_key = ?", job.api, key)
     row = row or tx.row(f"SELECT {JOB} FROM job WHERE id = ?", id)
     if not row:
         raise RunAgain  # removed in this moment
