@@ -3,8 +3,8 @@
 Its standard input says what to serve, as one line of JSON, and its end says that the node is gone:
 then the child ends too. It answers on a Unix socket in a folder only its user may enter, once it is
 loaded and warm. Its output is lines of the version's log; those that begin with RECORD are JSON.
-Work that goes on 10 s after its caller has gone (code that nothing can interrupt) ends the child:
-the node starts it anew.
+Work that goes on 10 s after its deadline, or after its caller has gone (code that nothing can
+interrupt), ends the child, unless the service says `stoppable = False`: the node starts it anew.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,12 +33,13 @@ __all__ = ["ChildApp", "main"]
 
 STUCK_S = 10.0
 COUNTS_S = 1.0
+WATCH_AFTER_S = 0.05
 NOT_LOADED, STUCK = 3, 70  # exit codes
 
 
 class ChildApp:
-    """The pool's application, as the node would call it: with context, cancelled when it is asked
-    no more."""
+    """The pool's application, as the node would call it: with its context, cancelled when nobody
+    waits for the answer any more. `stuck()` is called where it does not heed that."""
 
     def __init__(self, app: ASGIApp, signature: Any, root_path: str, stuck: Callable[[], None]):
         self._app, self._signature, self._root_path, self._stuck = app, signature, root_path, stuck
@@ -53,51 +54,84 @@ class ChildApp:
         context = _context(dict(scope["headers"]).get(CONTEXT_HEADER))
         state = {"request_id": context.request_id}
         scope = {**scope, "headers": headers, "root_path": self._root_path}
-        await self._run({**scope, "descent": context, "state": state}, receive, send)
-
-    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
-        read, gone = asyncio.Event(), asyncio.Event()
-        names = {name for name, value in scope["headers"] if value != b"0"}
-        empty = not names & {b"content-length", b"transfer-encoding"}
-        if empty:  # then nobody need have read it before the connection is watched
-            read.set()
-
-        async def reading() -> Message:
-            nonlocal empty
-            if empty:
-                empty = False
-                return {"type": "http.request", "body": b"", "more_body": False}
-            if read.is_set():
-                await gone.wait()
-                return {"type": "http.disconnect"}
-            message = await receive()
-            if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                read.set()
-            if message["type"] == "http.disconnect":
-                gone.set()
-            return message
-
-        async def watching() -> None:
-            await read.wait()
-            while not gone.is_set():
-                if (await receive())["type"] == "http.disconnect":
-                    gone.set()
-
-        work = asyncio.ensure_future(self._app(scope, reading, send))
-        watch = asyncio.ensure_future(watching())
+        mounted = "paths" in (self._signature or {})  # its background work may last
+        leash = _Leash(receive, send, headers, self._stuck, None if mounted else context.deadline)
         try:
-            await asyncio.wait([work, watch], return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                work.cancel()
-                _, still = await asyncio.wait([work], timeout=STUCK_S)
-                if still:
-                    self._stuck()
-            if work.done() and not work.cancelled():
-                work.result()
+            await self._app(
+                {**scope, "descent": context, "state": state}, leash.receive, leash.send
+            )
+        except asyncio.CancelledError:
+            if not leash.gone.is_set():
+                raise
         finally:
-            watch.cancel()
-            work.cancel()
-            await asyncio.gather(watch, work, return_exceptions=True)
+            leash.end()
+
+
+class _Leash:
+    """Watches whether the client is there; begun only after `WATCH_AFTER_S`: most requests are
+    answered sooner. After the answer nothing is cancelled: what goes on is the application's."""
+
+    def __init__(
+        self,
+        receive: Receive,
+        send: Send,
+        headers: Any,
+        stuck: Callable[[], None],
+        deadline: float | None,
+    ) -> None:
+        self.gone, self._read = asyncio.Event(), asyncio.Event()
+        self._receive, self._send, self._stuck = receive, send, stuck
+        self._answered = False
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        names = {name for name, value in headers if value != b"0"}
+        self._empty = not names & {b"content-length", b"transfer-encoding"}
+        if self._empty:  # then nobody need have read it before the connection is watched
+            self._read.set()
+        self._timer = self._loop.call_later(WATCH_AFTER_S, self._begin)
+        self._watching: asyncio.Task[None] | None = None
+        self._late = None if deadline is None else self._loop.call_at(deadline + STUCK_S, stuck)
+
+    async def receive(self) -> Message:
+        """The request's body, then its client's end."""
+        if self._empty:
+            self._empty = False
+            return {"type": "http.request", "body": b"", "more_body": False}
+        if self._read.is_set():
+            await self.gone.wait()
+            return {"type": "http.disconnect"}
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.gone.set()
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            self._read.set()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """As the server's, noting the answer's end."""
+        await self._send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._answered = True
+
+    def end(self) -> None:
+        """The application has ended."""
+        self._timer.cancel()
+        if self._late is not None:
+            self._late.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+
+    def _begin(self) -> None:
+        self._watching = self._loop.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        await self._read.wait()
+        while not self.gone.is_set():
+            if (await self._receive())["type"] == "http.disconnect":
+                self.gone.set()
+        if self._answered or self._task is None:
+            return
+        self._task.cancel()
+        self._timer = self._loop.call_later(STUCK_S, self._stuck)
 
 
 def _context(header: bytes | None) -> Context:
@@ -173,6 +207,8 @@ async def _serve(given: dict[str, Any], teller: _Teller) -> None:
     counting = asyncio.ensure_future(teller.tell_counts(pool))
 
     def stuck() -> None:
+        if not pool.stoppable:
+            return
         log(f"work goes on {STUCK_S:g} s after its caller has gone: ended", level="error")
         os._exit(STUCK)
 
@@ -189,12 +225,21 @@ async def _serve(given: dict[str, Any], teller: _Teller) -> None:
         await backend.close()
 
 
+def _run(serving: Coroutine[Any, Any, None]) -> None:
+    try:
+        import uvloop
+    except ImportError:  # Windows has none
+        asyncio.run(serving)
+    else:
+        uvloop.run(serving)
+
+
 def main() -> None:
     """Serve what standard input says, until told to end."""
     given = json.loads(sys.stdin.buffer.readline())
     teller = _Teller()
     try:
-        asyncio.run(_serve(given, teller))
+        _run(_serve(given, teller))
     except LoadError as error:
         teller.log(str(error), level="error")
         os._exit(NOT_LOADED)  # threads that the service has left must not keep it

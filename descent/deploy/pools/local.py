@@ -107,6 +107,11 @@ class LocalPool:
         )
         return metrics if hasattr(metrics, "collect") else None
 
+    @property
+    def stoppable(self) -> bool:
+        """Whether work nobody waits for may be ended (the service's own word)."""
+        return self._service is None or getattr(self._service.instance, "stoppable", True)
+
     def replicas(self) -> list[Replica]:
         """The one copy."""
         replica, service = self._replica, self._service

@@ -151,8 +151,8 @@ def test_the_child_hands_the_context_on_and_hears_of_clients_that_go():
         async def app(scope, receive, send):
             seen.update(scope)
             await receive()
-            assert await receive() == {"type": "http.disconnect"}
             try:
+                await receive()
                 await asyncio.sleep(60)
             finally:
                 ended.set()
@@ -188,21 +188,80 @@ def test_the_child_hands_the_context_on_and_hears_of_clients_that_go():
 
 def test_what_never_ends_is_told(monkeypatch):
     monkeypatch.setattr(child, "STUCK_S", 0.05)
+    told = asked(monkeypatch, heeds=False)
+    assert told == ["stuck"]
+    assert asked(monkeypatch, heeds=True) == []
+
+
+def test_work_beyond_its_deadline_is_told_though_it_was_answered(monkeypatch):
+    monkeypatch.setattr(child, "STUCK_S", 0.05)
+    told = []
 
     async def main():
-        told = []
-
         async def app(scope, receive, send):
-            while not told:
-                with contextlib.suppress(asyncio.CancelledError):
+            await send({"type": "http.response.body", "body": b"late"})
+            await asyncio.sleep(0.15)
+
+        async def send(message):
+            pass
+
+        context = json.dumps(["r", "a", 1, 0.01, None, None, None]).encode()
+        scope = {"type": "http", "path": "/", "headers": [(b"x-descent-context", context)]}
+        for signature in ({}, {"paths": {}}):
+            await child.ChildApp(app, signature, "", lambda: told.append(1))(scope, None, send)
+
+    asyncio.run(main())
+    assert told == [1]
+
+
+def asked(monkeypatch, heeds):
+    """What is told of an application whose client goes, and that heeds it or not."""
+    monkeypatch.setattr(child, "WATCH_AFTER_S", 0.0)
+    told = []
+
+    async def main():
+        async def app(scope, receive, send):
+            until = asyncio.get_running_loop().time() + 0.2
+            while asyncio.get_running_loop().time() < until:
+                try:
                     await asyncio.sleep(0.01)
+                except asyncio.CancelledError:
+                    if heeds:
+                        raise
 
         async def receive():
             return {"type": "http.disconnect"}
 
         scope = {"type": "http", "path": "/", "headers": []}
-        made = child.ChildApp(app, None, "", lambda: told.append(1))
-        await made(scope, receive, None)
-        assert told == [1]
+        await child.ChildApp(app, None, "", lambda: told.append("stuck"))(scope, receive, None)
 
     asyncio.run(main())
+    return told
+
+
+def test_what_an_application_does_after_its_answer_is_its_own(monkeypatch):
+    monkeypatch.setattr(child, "WATCH_AFTER_S", 0.0)
+    monkeypatch.setattr(child, "STUCK_S", 0.01)
+    done = []
+
+    async def main():
+        async def app(scope, receive, send):
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"ok"})
+            answered.set()
+            await asyncio.sleep(0.1)
+            done.append("in the background")
+
+        async def receive():
+            await answered.wait()
+            return {"type": "http.disconnect"}  # as uvicorn says once the answer is whole
+
+        async def send(message):
+            pass
+
+        answered = asyncio.Event()
+        scope = {"type": "http", "path": "/", "headers": []}
+        await child.ChildApp(app, None, "", lambda: done.append("stuck"))(scope, receive, send)
+
+    asyncio.run(main())
+    assert done == ["in the background"]

@@ -150,5 +150,7 @@ class RayReplica:
         return taken
 
     def _stuck(self) -> None:
+        if self._pool is not None and not self._pool.stoppable:
+            return
         self._log(f"work goes on {STUCK_S:g} s after its caller has gone: ended", level="error")
         os._exit(STUCK)
