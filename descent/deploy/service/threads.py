@@ -3,8 +3,9 @@
     event loop: append to a deque, wake a thread if none is awake     (one lock, ~1 µs)
     thread:     run, append to a deque, wake the loop if nobody has   (one write for many results)
 
-A function that runs for less than `_CHEAP_S` gets one thread, which then takes one call after
-another without sleeping; longer ones get a thread each, up to `limit`. Stopping is
+A function whose median call is below `_CHEAP_S` gets one thread, which then takes one call after
+another without sleeping; longer ones get a thread each, up to `limit`, and so do calls that wait
+behind one that is stuck. Stopping is
 `PyThreadState_SetAsyncExc`: `Stopped` is raised at the thread's next Python instruction, so code
 that sits in a C call ends when that call returns, and until then the call is not `ended`.
 Left out: a thread is never killed; what must be killed belongs in a process ("command" backend).
@@ -25,6 +26,7 @@ __all__ = ["Call", "Stopped", "Workers", "until_ended"]
 
 _CHEAP_S = 200e-6
 _PATIENCE_S = 0.002  # how long a call may wait for a busy thread before another is begun
+_STEP = 1.2  # of the median, a call
 _AGAIN_S = 1.0  # a stopped call that goes on is told again
 
 
@@ -100,6 +102,7 @@ class Workers:
         self._threads = 0
         self._closing = False
         self._typical_s = 0.0
+        self._done = self._done_before = 0  # calls that have ended; when patience began
         self._ended: deque[Call] = deque()  # on their way back to the event loop
         self._loop_woken = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -126,7 +129,7 @@ class Workers:
                 self._waiting.remove(call)
                 raise RuntimeError("the system has no thread left for this request")
         elif self._patience is None and self._threads:
-            self._patience = self._loop.call_later(_PATIENCE_S, self._lost_patience)
+            self._be_patient()
         return call
 
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -197,11 +200,14 @@ class Workers:
         return True
 
     def _lost_patience(self) -> None:
-        """Calls have waited for a busy thread: wake or begin as many as wait too long."""
+        """Calls have waited for a busy thread: wake or begin as many as wait too long; of cheap
+        ones one, and none while they are being worked off."""
         self._patience = None
         late = time.perf_counter() - _PATIENCE_S * 0.5
         with self._lock:
             wanted = sum(call.since < late for call in self._waiting)
+            if self._typical_s < _CHEAP_S:
+                wanted = min(wanted, int(self._done == self._done_before))
             sleepers = [self._asleep.pop() for _ in range(min(wanted, len(self._asleep)))]
             more = min(wanted - len(sleepers), self.limit - self._threads)
             left = bool(self._waiting)
@@ -209,8 +215,13 @@ class Workers:
             sleeper.release()
         for _ in range(more):
             self._begin_thread()
-        if left and self._loop is not None and self._threads - len(self._asleep) < self.limit:
-            self._patience = self._loop.call_later(_PATIENCE_S, self._lost_patience)
+        if left and self._threads - len(self._asleep) < self.limit:
+            self._be_patient()
+
+    def _be_patient(self) -> None:
+        assert self._loop is not None
+        self._done_before = self._done
+        self._patience = self._loop.call_later(_PATIENCE_S, self._lost_patience)
 
     def _deliver(self) -> None:
         self._loop_woken = False  # before looking: what is appended from here on wakes us again
@@ -252,12 +263,18 @@ class Workers:
                 turn.outcome = call.context.run(call.function, *call.arguments), False
             except BaseException as error:
                 turn.outcome = error, True
-            self._typical_s += 0.1 * (time.perf_counter() - started - self._typical_s)
+            self._note(time.perf_counter() - started)
         self._let_go(call)
         outcome, failed = turn.outcome
         turn.clear()  # a thread that sleeps must not keep a request's memory
         self._hand_back(call, outcome, failed)
         return True
+
+    def _note(self, seconds: float) -> None:
+        """Follow the median: one call that was preempted must not make a cheap function dear."""
+        if not self._typical_s:
+            self._typical_s = seconds
+        self._typical_s *= _STEP if seconds > self._typical_s else 1 / _STEP
 
     def _take(self, turn: _Turn, wake: threading.Lock) -> bool:
         with self._lock:
@@ -273,6 +290,7 @@ class Workers:
 
     def _let_go(self, call: Call) -> None:
         with self._lock:
+            self._done += 1
             self._running.pop(call, None)  # from here on `stop` leaves this thread alone
             if call.stopped:  # take back what has not fired
                 thread = ctypes.c_ulong(threading.get_ident())
