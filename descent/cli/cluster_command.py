@@ -74,7 +74,9 @@ def health(output: Output = "pretty") -> None:
 def manifests(
     spec: Annotated[Path, typer.Argument(help="A YAML file of RealtimeAPIs.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
-    image: Annotated[str, typer.Option(help="What the image will be called.")] = "descent:latest",
+    image: Annotated[
+        str, typer.Option(help="What the image will be called; named by its contents if not given.")
+    ] = "",
     namespace: Annotated[str, typer.Option(help="Kubernetes namespace.")] = "descent",
 ) -> None:
     """Write Dockerfile and Kubernetes manifests (KubeRay) that serve what a spec says."""
