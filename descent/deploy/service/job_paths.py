@@ -222,4 +222,8 @@ _TASK: list[_Row] = [
     ("get", "get", "", "A job's status; without jobID every job",
      {"jobID": _TEXT, "wait": _WAIT, "status": _TEXT, **_PAGE}, None, {"anyOf": [_STATUS, _JOBS]}),
     ("stop", "delete", "", "Stop a job", _JOB_ID, None, _SAID),
+    ("logs", "get", "/logs", "What it has written", {**_JOB_ID, "follow": {"type": "boolean"}},
+     None, ("text/plain", _TEXT)),
+    ("result", "get", "/results", "What the function returned", _JOB_ID, None, {}),
+    ("retry", "post", "/retry", "Run it again", _JOB_ID, None, _STATUS),
 ]  # fmt: skip
