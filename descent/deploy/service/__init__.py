@@ -8,7 +8,7 @@ request is run · `threads.py` · `batching.py` · `pipe.py` `streaming.py`
 """
 
 from descent.deploy.service.base import Service, endpoint
+from descent.deploy.service.calls import Stopped
 from descent.deploy.service.inflight import current_context, current_request
-from descent.deploy.service.threads import Stopped
 
 __all__ = ["Service", "Stopped", "current_context", "current_request", "endpoint"]

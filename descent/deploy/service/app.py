@@ -25,12 +25,13 @@ from descent.deploy.pool import Context
 from descent.deploy.service import signature
 from descent.deploy.service.base import JOB_COMPLETE, endpoints_of
 from descent.deploy.service.batched import BatchedMethod
+from descent.deploy.service.calls import until_ended
 from descent.deploy.service.counting import ServiceCounts
 from descent.deploy.service.inflight import InFlight, current
 from descent.deploy.service.lifespan import Lifespan
 from descent.deploy.service.methods import Method, takes_nothing, without_input
 from descent.deploy.service.streaming import Groups, send_stream
-from descent.deploy.service.threads import Workers, until_ended
+from descent.deploy.service.threads import Workers
 
 if TYPE_CHECKING:
     from descent.deploy.spec import Spec

@@ -14,7 +14,8 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
 
-from descent.deploy.service.threads import Call, Stopped, Workers
+from descent.deploy.service.calls import Call, Stopped
+from descent.deploy.service.threads import Workers
 
 __all__ = ["Pipe"]
 

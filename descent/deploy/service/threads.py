@@ -5,16 +5,15 @@
 
 A function whose median call is below `_CHEAP_S` gets one thread, which then takes one call after
 another without sleeping; longer ones get a thread each, up to `limit`, and so do calls that wait
-behind one that is stuck. Stopping is
-`PyThreadState_SetAsyncExc`: `Stopped` is raised at the thread's next Python instruction, so code
-that sits in a C call ends when that call returns, and until then the call is not `ended`.
-Left out: a thread is never killed; what must be killed belongs in a process ("command" backend).
+behind one that is stuck. Stopping is `PyThreadState_SetAsyncExc`: `Stopped` is raised at the
+thread's next Python instruction, so code that sits in a C call ends when that call returns, and
+until then the call is not `ended`. Left out: a thread is never killed; what must be killed belongs
+in a process (the "command" backend).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import ctypes
 import threading
 import time
@@ -22,66 +21,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Call", "Stopped", "Workers", "until_ended"]
+from descent.deploy.service.calls import Call, Stopped, Turn, until_ended
+
+__all__ = ["Workers"]
 
 _CHEAP_S = 200e-6
 _PATIENCE_S = 0.002  # how long a call may wait for a busy thread before another is begun
 _STEP = 1.2  # of the median, a call
 _AGAIN_S = 1.0  # a stopped call that goes on is told again
-
-
-class Stopped(BaseException):
-    """Raised inside a service's own code when its answer is no longer wanted: time is up, or the
-    client went away. Not an `Exception`, so that `except Exception` lets it pass."""
-
-
-class Call:
-    """A function with its arguments, on its way through a thread. Await `future` for its result;
-    `ended` is set once no thread works on it any more."""
-
-    __slots__ = (
-        "arguments", "context", "ended", "failed", "function", "future", "outcome", "since",
-        "stopped",
-    )  # fmt: skip
-
-    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        self.function = function
-        self.arguments = arguments
-        self.context = contextvars.copy_context()
-        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.outcome: Any = None
-        self.failed = False
-        self.stopped = False
-        self.ended = False
-        self.since = time.perf_counter()
-
-
-class _Turn:
-    """Where a thread stands with its call."""
-
-    __slots__ = ("begun", "call", "outcome")
-
-    def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        self.call: Call | None = None
-        self.begun = False
-        self.outcome: tuple[Any, bool] = (Stopped(), True)  # unless it comes to one
-
-
-async def until_ended(work: Any) -> None:
-    """Return once `work.ended` (a call, a batch); being cancelled meanwhile does not shorten it."""
-    cancelled: asyncio.CancelledError | None = None
-    pause_s = 0.0005
-    while not work.ended:
-        try:
-            await asyncio.sleep(pause_s)
-        except asyncio.CancelledError as error:
-            cancelled = error
-        pause_s = min(pause_s * 1.5, 0.02)
-    if cancelled is not None:
-        raise cancelled
 
 
 class Workers:
@@ -238,7 +185,7 @@ class Workers:
     # In the threads. `Stopped` may be raised at any instruction between `_take` and `_let_go`.
 
     def _work(self) -> None:
-        turn, wake = _Turn(), threading.Lock()
+        turn, wake = Turn(), threading.Lock()
         wake.acquire()
         more = True
         while more:
@@ -247,7 +194,7 @@ class Workers:
             except Stopped:
                 pass  # what is left of the turn follows
 
-    def _go_on(self, turn: _Turn, wake: threading.Lock) -> bool:
+    def _go_on(self, turn: Turn, wake: threading.Lock) -> bool:
         """One call, from wherever the turn stands; False when the thread may end."""
         if turn.call is None and not self._take(turn, wake):
             if self._closing:
@@ -276,7 +223,7 @@ class Workers:
             self._typical_s = seconds
         self._typical_s *= _STEP if seconds > self._typical_s else 1 / _STEP
 
-    def _take(self, turn: _Turn, wake: threading.Lock) -> bool:
+    def _take(self, turn: Turn, wake: threading.Lock) -> bool:
         with self._lock:
             if self._waiting:
                 call = turn.call = self._waiting.popleft()

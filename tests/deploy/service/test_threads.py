@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from descent.deploy.service.threads import Stopped, Workers, until_ended
+from descent.deploy.service.calls import Stopped, until_ended
+from descent.deploy.service.threads import Workers
 
 
 def run(scenario):
