@@ -145,7 +145,7 @@ def _crash(side: str, url: str, folder: Path) -> tuple[float, str]:
             workers.start()
             workers.kill_when_at_work(rng, within_s=0.5)
         in_time = len(workers.acknowledged()) < UNITS
-        workers.finish()
+        workers.finish(timeout_s=240)
         took = time.perf_counter() - begun
         found = outcome(url, id, workers.acknowledged())
     verdict = "each result exactly once" if found.exactly_once else "NOT EXACTLY ONCE"

@@ -57,15 +57,22 @@ class Database:
 
         return cls(Sqlite.of(url), patience_s=patience_s)
 
-    async def write(self, function: Callable[[Tx], T], *, durable: bool = True) -> T:
+    async def write(
+        self,
+        function: Callable[[Tx], T],
+        *,
+        durable: bool = True,
+        unclaimed: Callable[[T], None] | None = None,
+    ) -> T:
         """Make a change; when this returns it is committed (and, if `durable`, on the disk).
 
         `function` runs in the writer thread, perhaps more than once. Raises what it raises,
-        `StoreFull`, `StoreUnavailable`. Cancelling the call drops a change not yet begun.
+        `StoreFull`, `StoreUnavailable`. Cancelling the call drops a change not yet begun; one that
+        is committed nevertheless gives its value to `unclaimed`, in the event loop.
         """
         loop = asyncio.get_running_loop()
         future = loop.create_future()
-        self._writer.put(Change(function, future, loop, durable))
+        self._writer.put(Change(function, future, loop, durable, unclaimed))
         return await future
 
     async def read(self, function: Callable[[Tx], T]) -> T:
@@ -97,7 +104,10 @@ class Database:
             try:
                 return self._snapshot(function)
             except Exception as error:
-                if self.engine.meaning(error) not in ("lost", "busy"):
+                meaning = self.engine.meaning(error)
+                if meaning == "broken":
+                    raise StoreError(self.engine.explained(error)) from error
+                if meaning not in ("lost", "busy"):
                     raise
                 if not patience.pause():
                     raise StoreUnavailable(self.engine.explained(error)) from error

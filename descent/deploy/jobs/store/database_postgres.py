@@ -31,6 +31,12 @@ __all__ = ["Postgres"]
 
 CONNECT_S = 10
 BUSY = (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable, pg.TooManyConnections)
+BROKEN = (
+    pg.ReadOnlySqlTransaction,
+    pg.InsufficientPrivilege,
+    pg.UndefinedTable,
+    psycopg.InternalError,
+)
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
@@ -77,7 +83,9 @@ class Postgres:
             return "full"
         if isinstance(error, BUSY):
             return "busy"
-        return "lost" if isinstance(error, LOST) else ""
+        if isinstance(error, LOST):
+            return "lost"
+        return "broken" if isinstance(error, BROKEN) else ""
 
     def listen(self, wake: Callable[[Iterable[str]], None]) -> Listener:
         return Listener(self, wake)

@@ -7,6 +7,7 @@ this machine is left to hold them. Reference: https://www.sqlite.org/wal.html
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,11 @@ APPLICATION = 0x44534E54  # "DSNT", in the file's header
 MAGIC = b"SQLite format 3\0"
 BUSY_TIMEOUT_S = 5.0
 FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
+DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+BROKEN = DAMAGED | {
+    sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_PROTOCOL,
+}  # fmt: skip
 BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
@@ -77,10 +83,15 @@ class Sqlite:
             return ""
         if code in FULL:
             return "full"
-        return "busy" if code & 0xFF in BUSY else ""
+        if code & 0xFF in BUSY:
+            return "busy"
+        return "broken" if code & 0xFF in BROKEN else ""
 
     def _check_header(self) -> None:
+        """A file of ours, an empty one, or a new one that only its owner can read."""
         if not self.path.exists():
+            # what it holds is its owner's; the log beside it takes over who may read it
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             return
         if self.path.is_dir():
             raise StoreError(f"{self.path} is a folder; the store is a file in one")
@@ -94,10 +105,15 @@ class Sqlite:
 
     def explained(self, error: BaseException) -> str:
         said = (isinstance(error, OSError) and error.strerror) or str(error)
+        damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED
         hint = {
             "full": "the disk is full (or the limit set on the database)",
             "busy": "another process holds it",
-        }.get(self.meaning(error), "can it and its folder be read and written by this user?")
+            "damaged": "the file is damaged: put a copy in its place, or move it away",
+        }.get(
+            "damaged" if damaged else self.meaning(error),
+            "can it and its folder be read and written by this user?",
+        )
         return f"{self.path}: {said}; {hint}"
 
     def listen(self, wake: Callable[[Iterable[str]], None]) -> None:

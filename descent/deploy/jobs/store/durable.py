@@ -67,6 +67,7 @@ class Store:
         self.keys = Keys(database, now)
         self.settings = Settings(database)
         self._latest = now()
+        self._giving_back: set[asyncio.Task[bool]] = set()
         self._bells: dict[str, asyncio.Event] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         database.on_wake.append(self._ring)
@@ -121,8 +122,10 @@ class Store:
         rung = self._bell(api)
         rung.clear()
         now, ticket = self.now(), new_ticket()
-        leases = await self._write(
-            leasing.take, api, n, worker, lease_s, ticket, now, job, durable=False
+        leases = await self.database.write(
+            lambda tx: leasing.take(tx, api, n, worker, lease_s, ticket, now, job),
+            durable=False,
+            unclaimed=self._give_back,
         )
         if len(leases) >= n:
             rung.set()  # there may be more
@@ -248,6 +251,7 @@ class Store:
 
     async def close(self) -> None:
         """Finish what was begun, and close the database."""
+        await asyncio.gather(*self._giving_back, return_exceptions=True)
         await self.database.close()
 
     async def _write(self, function: Callable[..., T], *arguments: Any, durable: bool = True) -> T:
@@ -255,6 +259,13 @@ class Store:
 
     async def _read(self, function: Callable[..., T], *arguments: Any) -> T:
         return await self.database.read(lambda tx: function(tx, *arguments))
+
+    def _give_back(self, leases: list[Lease]) -> None:
+        """Whoever asked for these was cancelled meanwhile: their attempts are not counted."""
+        for lease in leases:
+            task = asyncio.ensure_future(self.release(lease))
+            self._giving_back.add(task)
+            task.add_done_callback(self._giving_back.discard)
 
     def _bell(self, api: str) -> asyncio.Event:
         loop = asyncio.get_running_loop()

@@ -42,7 +42,8 @@ class Engine(Protocol):
         ...
 
     def meaning(self, error: BaseException) -> str:
-        """ "full", "lost" (the connection), "busy" (try again), or "" (the caller's affair)."""
+        """ "full", "lost" (the connection), "busy" (try again), "broken" (a person
+        must look), or "" (the caller's affair)."""
         ...
 
 
@@ -60,6 +61,7 @@ class Change:
     future: asyncio.Future
     loop: asyncio.AbstractEventLoop
     durable: bool
+    unclaimed: Callable[[Any], None] | None = None  # given a value whose caller went away
     again: bool = False
     value: Any = None
     error: BaseException | None = None
@@ -149,6 +151,8 @@ class Writer:
                     raise StoreFull(
                         f"{self.engine.explained(error)}; nothing was changed"
                     ) from error
+                if meaning == "broken":
+                    raise StoreError(self.engine.explained(error)) from error
                 if meaning not in ("lost", "busy"):
                     raise
                 if not patience.pause():
@@ -208,8 +212,9 @@ def _resolve(group: list[Change]) -> None:
 def _set(changes: list[Change]) -> None:
     for change in changes:
         if change.future.done():
-            continue
-        if change.error is not None:
+            if change.error is None and change.unclaimed is not None:
+                change.unclaimed(change.value)
+        elif change.error is not None:
             change.future.set_exception(change.error)
         else:
             change.future.set_result(change.value)

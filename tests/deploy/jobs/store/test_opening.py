@@ -44,7 +44,7 @@ def rewrite(path, sql):
         ("sqlite://jobs.db", "three slashes and a path"),
         ("sqlite:////tmp/x.db?size=3", "no option 'size'; there is max_bytes"),
         ("sqlite:////tmp/x.db?max_bytes=1GB", "max_bytes is a number of bytes, not '1GB'"),
-        ("sqlite:////proc/jobs.db", "/proc/jobs.db: unable to open database file; can it"),
+        ("sqlite:////proc/jobs.db", "/proc/jobs.db: .*; can it and its folder be"),
         ("sqlite:////proc/nowhere/jobs.db", "/proc/nowhere/jobs.db: .*; can it and its folder be"),
         ("sqlite:////tmp", "is a folder; the store is a file in one"),
         ("postgresql://nobody@/x?host=/nowhere", "PostgreSQL at /nowhere: .*No such file"),
@@ -73,8 +73,37 @@ def test_a_damaged_file(tmp_path):
     content = bytearray(path.read_bytes())
     content[100:4000] = os.urandom(3900)
     path.write_bytes(content)
-    with pytest.raises(StoreError, match="malformed"):
+    with pytest.raises(StoreError, match="malformed; the file is damaged"):
         Database.open(str(path))
+
+
+def test_what_is_kept_is_its_owners(tmp_path):
+    path = tmp_path / "jobs.db"
+    database = Database.open(str(path))
+    modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    close(database)
+    assert set(modes.values()) == {0o600}, modes
+
+
+def test_a_file_that_is_damaged_while_it_is_used(tmp_path):
+    path = tmp_path / "jobs.db"
+
+    async def run():
+        store = Store(Database.open(str(path)))
+        for _ in range(300):
+            await store.submit(NewJob("api", "AsyncAPI"), [NewUnit(Content(b"x" * 3000))])
+        await store.close()
+        content = bytearray(path.read_bytes())
+        content[1 << 18 :] = os.urandom(len(content) - (1 << 18))
+        path.write_bytes(content)
+        store = Store(Database.open(str(path)))
+        with pytest.raises(StoreError, match="malformed; the file is damaged"):
+            await store.jobs()
+        with pytest.raises(StoreError, match="malformed; the file is damaged"):
+            await store.submit(NewJob("api", "AsyncAPI"), [NewUnit()])
+        await store.close()
+
+    asyncio.run(run())
 
 
 def test_a_newer_schema_is_not_touched(url):

@@ -97,3 +97,27 @@ def test_closing_finishes_what_was_handed_over_and_takes_nothing_more(bench):
     bench(run())
     bench.extra.clear()
     assert len(bench(bench.store.settings.all("s"))) == 20
+
+
+def test_a_lease_whose_caller_was_cancelled_is_given_back_and_not_counted(bench):
+    bench.submit(3, attempts=1)
+
+    async def run():
+        gate = Gate()
+        first = asyncio.create_task(bench.store.database.write(gate))
+        await asyncio.to_thread(gate.entered.wait)
+        second = Gate()
+        leasing = asyncio.create_task(bench.store.lease("api", 2, worker="w"))
+        blocking = asyncio.create_task(bench.store.database.write(second))
+        await asyncio.sleep(0)
+        gate.opened.set()
+        await asyncio.to_thread(second.entered.wait)  # leased, not yet committed
+        leasing.cancel()
+        await asyncio.sleep(0)
+        second.opened.set()
+        await asyncio.gather(first, blocking)
+        while (await bench.store.counts("api"))["leased"]:
+            await asyncio.sleep(0.005)
+        return await bench.store.lease("api", 5, worker="w")
+
+    assert [(lease.index, lease.attempt) for lease in bench(run())] == [(0, 1), (1, 1), (2, 1)]
