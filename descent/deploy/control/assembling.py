@@ -27,7 +27,7 @@ from descent.deploy.jobs.counting import Counts, JobsCollector
 from descent.deploy.jobs.housekeeping import Housekeeping
 from descent.deploy.jobs.results import Files
 from descent.deploy.jobs.store import Database, Store
-from descent.deploy.keys import KeyRing
+from descent.deploy.keys import KeyRing, wanted_of
 from descent.deploy.pool import Backend, Pool
 from descent.deploy.pools.command import CommandBackend
 from descent.deploy.pools.counting import PoolsCollector
@@ -74,7 +74,10 @@ class Parts:
         subjects = Scaled(self.controller.apis, self.gateway.metrics, settings.backend)
         self.scaling = Scaling(subjects, self._scale_state, self._keep_scale_state)
         description = Description(self.controller, home, settings, lambda: url, self.scaling.why)
-        faces = Faces(self._routes, self._signature, control=document())
+        faces = Faces(
+            self._routes, self._signature, control=document(),
+            keys=lambda: settings.require_keys, admit=self._may_see,
+        )  # fmt: skip
         self.gateway.face, self.gateway.mounts["/openapi.json"] = faces.of, faces.node
         self.keys = KeyRing(self.store.keys, home.token, required=settings.require_keys)
         self.gateway.guard = self.keys.guard
@@ -93,6 +96,10 @@ class Parts:
             await app(scope, receive, send)
 
         return checked
+
+    def _may_see(self, scope: Scope, route: RouteLike) -> None:
+        if self.settings.require_keys:
+            self.keys.admit(scope["headers"], wanted_of(route.kind, route.name))
 
     def _routes(self) -> Iterator[Route]:
         yield from self.gateway.routes.by_name.values()

@@ -5,8 +5,8 @@
     GET /sorter/-/client.py    a typed client              GET /sorter/-/…     the page's files
 
 The gateway asks `Faces.of(route, scope)` before a GET enters the API: no slot is taken, nothing is
-counted. An application that has a page of its own keeps it. All of it is public: it shows what an
-API takes, and calls nothing.
+counted. An application that has a page of its own keeps it. The page and its files are public; what
+tells of the API asks for a key where the API does (the page sends the one after `/sorter/#key=`).
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Faces:
         signature: of a route, as its pool has it; None while nothing is loaded.
         control: the control API's own document, shown in the node's.
         keys: whether requests need an API key.
+        admit: raises `HttpError` where who asks (a scope) may not see this route.
     """
 
     def __init__(
@@ -59,26 +60,39 @@ class Faces:
         *,
         control: Mapping[str, Any] | None = None,
         keys: Callable[[], bool] = lambda: False,
+        admit: Callable[[Scope, RouteLike], None] = lambda scope, route: None,
     ) -> None:
         self._routes, self._signature = routes, signature
-        self._control, self._keys = control, keys
+        self._control, self._keys, self._admit = control, keys, admit
 
     def of(self, route: RouteLike, scope: Scope) -> ASGIApp | None:
         """Who answers this GET or HEAD; None: the API itself."""
         below = scope["path"][len(route.endpoint) :]
         signature = self._signature(route) or {}
         own = _answers_itself(signature)
+        if own and self._keys() and _is_public(signature, below):
+            return _straight_to(route)
         if below in ("", "/"):
             asked = _accept(scope)
             if own or scope.get("query_string") or (route.kind in _JOBS and "html" not in asked):
                 return None
             if below == "":
                 return _moved(route.endpoint.rpartition("/")[2] + "/")
-            return self._page if "html" in asked else self._about(route, signature)
+            if "html" in asked:
+                return self._page
+            self._admit(scope, route)
+            return self._about(route, signature)
+        return self._below(route, signature, below, scope)
+
+    def _below(
+        self, route: RouteLike, signature: Mapping[str, Any], below: str, scope: Scope
+    ) -> ASGIApp | None:
+        own = _answers_itself(signature)
         if below == "/openapi.json" and not (own and not signature.get("paths")):
+            self._admit(scope, route)
             return self._described(route, signature)
         if below.startswith("/-/") and not own:
-            return self._file(route, signature, below[3:])
+            return self._file(route, signature, below[3:], scope)
         return None
 
     async def node(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,7 +135,11 @@ class Faces:
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         await _send_file(send, "index.html", scope)
 
-    def _file(self, route: RouteLike, signature: Mapping[str, Any], name: str) -> ASGIApp | None:
+    def _file(
+        self, route: RouteLike, signature: Mapping[str, Any], name: str, scope: Scope
+    ) -> ASGIApp | None:
+        if name in ("about.json", "client.py"):
+            self._admit(scope, route)
         if name == "about.json":
             return self._about(route, signature)
         if name == "client.py":
@@ -150,6 +168,24 @@ def _answers_itself(signature: Mapping[str, Any]) -> bool:
     return bool(signature.get("paths")) or (
         signature.get("input_type") == "*/*" and signature.get("output_type") == "*/*"
     )
+
+
+def _is_public(signature: Mapping[str, Any], below: str) -> bool:
+    """Does the application say that this path shows nothing of anybody's?"""
+    return any(
+        (below or "/") == path or (path.endswith("/") and path != "/" and below.startswith(path))
+        for path in signature.get("public") or ()
+    )
+
+
+def _straight_to(route: Any) -> ASGIApp:
+    """The application itself, without the key that the gateway would ask for."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["root_path"] = route.endpoint
+        await route.served.app(scope, receive, send)
+
+    return answer
 
 
 def _accept(scope: Scope) -> str:

@@ -39,7 +39,7 @@ class Signature:
     predict) wants the Starlette request itself. `stream`: results are items of a stream. `encode`
     gives the body and its media type, for results that aren't annotated too. `paths`, `components`:
     OpenAPI's, of an application that answers below the API. `concurrency`: requests it can work on
-    together, for specs that do not say.
+    together, for specs that do not say. `public`: paths of its page, which no key is asked for.
     """
 
     input_schema: dict[str, Any]
@@ -57,6 +57,7 @@ class Signature:
     paths: dict[str, Any] = field(default_factory=dict, repr=False)
     components: dict[str, Any] = field(default_factory=dict, repr=False)
     concurrency: int | None = None
+    public: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """As a pool's `signature`: what openapi.py, the page and the client are made from."""
@@ -72,6 +73,7 @@ class Signature:
             "paths": self.paths,
             "components": self.components,
             "concurrency": self.concurrency,
+            "public": list(self.public),
         }
 
 

@@ -31,7 +31,7 @@ def signature_of(app: Any, completer: Any) -> Signature:
     whole = copy.deepcopy(paths["/v1/completions"]["post"])
     whole |= {"operationId": "short", "summary": made.summary}
     paths["/"] = {"post": whole}
-    return replace(made, output_schema=_COMPLETION, paths=paths)
+    return replace(made, output_schema=_COMPLETION, paths=paths, public=("/", "/static/"))
 
 
 def _honest(paths: dict[str, Any]) -> dict[str, Any]:

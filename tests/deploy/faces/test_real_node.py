@@ -61,3 +61,26 @@ def test_schemathesis_finds_nothing_in_a_node(node: Any) -> None:
             case.call_and_validate(checks=CHECKS, timeout=20, headers=token)
 
         check()
+
+
+def test_keys_guard_what_tells_of_an_api_not_its_page(tmp_path: Path, names_run: Path) -> None:
+    node = TestNode(tmp_path, require_keys=True)
+    (node.code / "services.py").write_text(SERVICES, encoding="utf-8")
+    try:
+        node.start()
+        with node.client() as client:
+            node.deploy(client, "pricer", service="services.py:Pricer")
+            node.deploy(client, "babies", service=str(names_run))
+        with httpx.Client(base_url=node.url) as http:
+            html, key = {"accept": "text/html"}, {"authorization": f"Bearer {node.home.token}"}
+            for path in ("/pricer/", "/pricer/-/page.js", "/babies/", "/babies/static/app.js"):
+                assert http.get(path, headers=html).status_code == 200, path
+            for path in ("/pricer/", "/pricer/-/about.json", "/pricer/-/client.py",
+                         "/pricer/openapi.json", "/openapi.json", "/babies/v1/models",
+                         "/babies/openapi.json"):  # fmt: skip
+                assert http.get(path).status_code == 401, path
+                assert http.get(path, headers=key).status_code == 200, path
+            assert http.get("/pricer/", headers=key).json()["keys"] is True
+            assert "Authorization: Bearer" in http.get("/pricer/", headers=key).json()["curl"]
+    finally:
+        node.end()

@@ -13,13 +13,21 @@ let form;
 let running = null;
 
 async function start() {
-  about = await (await fetch(new URL("-/about.json", base))).json();
+  const key = new URLSearchParams(location.hash.slice(1)).get("key") ?? "";
+  const headers = key ? { authorization: `Bearer ${key}` } : {};
+  const response = await fetch(new URL("-/about.json", base), { headers });
+  if (!response.ok) {
+    const hint = response.status === 401 ? " Open this page with #key=YOUR_KEY at its end." : "";
+    throw new Error(`${(await response.json()).error.message}.${hint}`);
+  }
+  about = await response.json();
   document.title = about.name;
   $("name").textContent = about.name;
   $("kind").textContent = about.kind;
   $("summary").textContent = about.summary || "";
+  document.querySelector("nav").hidden = about.keys; // a link cannot send one
   $("key-label").hidden = !about.keys;
-  $("key").value = new URLSearchParams(location.hash.slice(1)).get("key") ?? "";
+  $("key").value = key;
   $("run").textContent = about.kind === "RealtimeAPI" ? "Run" : "Submit";
   paths();
   choose(0);
