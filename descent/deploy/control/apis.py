@@ -263,6 +263,7 @@ class Api:
                 self.live = None
             await asyncio.gather(*self._ending)
             await asyncio.to_thread(shutil.rmtree, self.folder, True)
+            self.starter.forget_logs(self.name)
 
     async def close(self, grace_s: float) -> None:
         """The node ends: everything is freed, nothing is forgotten."""
@@ -283,6 +284,8 @@ class Api:
         for version in versions[KEPT_VERSIONS:]:
             if version.folder and version.folder not in needed:
                 await asyncio.to_thread(forget, self.folder / version.folder)
+        for version in versions[KEPT_VERSIONS:]:
+            self.starter.forget_logs(self.name, version.number)
 
     def _files(self, version: Version) -> Path:
         return self.folder / version.folder

@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 
 from descent.deploy.control.folders import Home, Running
 from descent.deploy.control.settings import NodeSettings
@@ -55,6 +56,9 @@ class Node:
         serving = asyncio.create_task(server.serve(sockets=[self.sock]))
         while not server.started and not serving.done():
             await asyncio.sleep(0.002)
+        if serving.done():  # a certificate that is none, say
+            await self.parts.close()
+            return await serving
         self._announce()
         restoring = asyncio.create_task(self._restore())
         stopped = asyncio.create_task(self._stop.wait())
@@ -133,18 +137,27 @@ def main() -> int:
     )
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     try:
-        import uvloop
-
         settings = NodeSettings.gather()
         sock, url = _inherited()
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=_loop()) as runner:
             runner.run(_run(settings, sock, url))
-    except (DeployError, ModuleNotFoundError) as error:
-        hint = f" (pip install 'descent-ml[serve]' for {error.name})" if isinstance(
-            error, ModuleNotFoundError) else ""  # fmt: skip
-        print(f"node: {error}{hint}", file=sys.stderr, flush=True)
-        return CANNOT_START
-    return 0
+    except ModuleNotFoundError as error:
+        said = f"{error.name} is not installed: pip install 'descent-ml[serve]'"
+    except (DeployError, OSError) as error:
+        said = str(error)
+    else:
+        return 0
+    print(f"node: {said}", file=sys.stderr, flush=True)
+    return CANNOT_START
+
+
+def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where it is installed."""
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def _run(settings: NodeSettings, sock: socket.socket, url: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,6 +67,14 @@ class Starter:
         self.logs = logs
         self.default = default
         self.load_s = load_s
+
+    def forget_logs(self, api: str, version: int | None = None) -> None:
+        """Remove the logs of a version that is far back, or of an API that was deleted."""
+        if version is None:
+            shutil.rmtree(self.logs / api, ignore_errors=True)
+        else:
+            for file in (self.logs / api).glob(f"{version}.jsonl*"):
+                file.unlink(missing_ok=True)
 
     async def start(
         self, spec: Spec, version: int, folder: Path, served: Served | None = None

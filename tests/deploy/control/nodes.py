@@ -33,9 +33,9 @@ class TestNode:
     def __init__(self, folder, **settings):
         self.home = Home(folder / "home")
         self.code = folder / "code"
-        self.code.mkdir(exist_ok=True)
+        self.code.mkdir(parents=True, exist_ok=True)
         (self.code / "says.py").write_text(SERVICE)
-        self.settings = NodeSettings(port=0, home=self.home.path, **settings)
+        self.settings = NodeSettings(home=self.home.path, **{"port": 0, **settings})
         self.running = None
 
     def start(self):

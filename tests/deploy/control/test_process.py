@@ -213,3 +213,69 @@ def test_cors_is_for_those_who_were_named(make_node):
     assert answer.headers["access-control-allow-origin"] == "https://page.example"
     answer = httpx.options(f"{node.url}/x", headers={**asked, "origin": "https://other.example"})
     assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda home: (home / "jobs.db").write_text("not a database" * 100), "not a database"),
+        (lambda home: (home / "results").write_text("a file"), "results"),
+    ],
+)
+def test_a_node_that_cannot_start_says_why(make_node, tmp_path, spoil, words):
+    (tmp_path / "home").mkdir()
+    spoil(tmp_path / "home")
+    with pytest.raises(DeployError, match=f"did not start.*{words}") as error:
+        make_node()
+    assert "Traceback" not in str(error.value)
+
+
+def test_a_certificate_that_is_none(make_node, tmp_path):
+    file = tmp_path / "c.pem"
+    file.write_text("nothing")
+    with pytest.raises(DeployError, match="did not start.*PEM"):
+        make_node(tls_certificate=file, tls_key=file)
+
+
+def test_a_taken_port_is_said_at_once(make_node, node):
+    port = int(node.url.rpartition(":")[2])
+    with pytest.raises(DeployError, match=f"cannot listen on 127.0.0.1:{port}"):
+        make_node(port=port)
+
+
+def test_versions_on_postgresql_come_back_too(make_node):
+    from tests.deploy.postgres import fresh_url
+
+    node = make_node(database_url=fresh_url())
+    with node.client() as client:
+        node.deploy(client, "a", says="one")
+        before = node.kill()
+        node.wait_for_another(before)
+        assert client.predict("a", 1)["says"] == "one"
+    assert not (node.home.path / "jobs.db").exists()
+
+
+def test_a_spec_of_containers_runs_its_command(make_node):
+    node = make_node()
+    (node.code / "serve.py").write_text(
+        "import http.server, json, os\n"
+        "class H(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_POST(self):\n"
+        "        body = json.dumps({'said': os.environ['SAID'], 'path': self.path}).encode()\n"
+        "        self.send_response(200)\n"
+        "        self.send_header('content-type', 'application/json')\n"
+        "        self.send_header('content-length', str(len(body)))\n"
+        "        self.end_headers(); self.wfile.write(body)\n"
+        "    do_GET = do_POST\n"
+        "http.server.ThreadingHTTPServer(('127.0.0.1', int(os.environ['CORTEX_PORT'])), H)"
+        ".serve_forever()\n"
+    )
+    (node.code / "api.yaml").write_text(
+        "name: speaker\nkind: RealtimeAPI\npod:\n  port: 9000\n  max_concurrency: 4\n"
+        "  containers:\n  - name: api\n    command: [python, serve.py]\n    env: {SAID: hello}\n"
+    )
+    with node.client() as client:
+        [result] = client.deploy(str(node.code / "api.yaml"))
+        assert result["state"] == "live"
+        assert client.predict("speaker", 1, path="below")["said"] == "hello"
+        client.delete("speaker")
