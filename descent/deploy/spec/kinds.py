@@ -113,6 +113,13 @@ class Spec(Part):
             _fill(self, "autoscaling", target_in_flight=float(self.pod.max_concurrency))
         return self
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
+        schema = handler.resolve_ref_schema(handler(core))
+        shown = schema.get("properties", {})
+        schema["properties"] = {name: shown[name] for name in shown if name in cls.takes}
+        return schema
+
     @model_serializer(mode="wrap")
     def _taken(self, handler: Any) -> dict[str, Any]:
         return {name: value for name, value in handler(self).items() if name in self.takes}

@@ -221,3 +221,17 @@ def test_changed_keeps_what_follows_from_other_fields():
 def test_a_spec_does_not_change_afterwards():
     with pytest.raises(ValueError, match="frozen"):
         spec().name = "other"
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_json_schema_allows_what_is_read_and_dumped(name):
+    jsonschema = pytest.importorskip("jsonschema")
+    for one in read_specs(EXAMPLES[name]):
+        schema = type(one).model_json_schema()
+        jsonschema.Draft202012Validator.check_schema(schema)
+        validator = jsonschema.Draft202012Validator(schema)
+        validator.validate(one.model_dump(mode="json"))
+        assert not validator.is_valid({**one.model_dump(mode="json"), "nmae": "x"})
+        assert set(schema["properties"]) == set(type(one).takes)
+        if one.kind == "RealtimeAPI":
+            assert not validator.is_valid({**one.model_dump(mode="json"), "pod": {"port": 70000}})
