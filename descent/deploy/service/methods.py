@@ -63,9 +63,17 @@ class Method:
         self._decode, self._predict, self._encode = Step(decode), Step(predict), Step(encode)
         steps = (self._decode, self._predict, self._encode)
         self._in_one_thread = not any(step.in_loop for step in steps)
+        simple = not (decode or encode or signature.raw or signature.spread) and reads
+        plain = simple and inspect.iscoroutinefunction(predict)
+        self._direct = predict if plain else None  # an `async def predict` and nothing else
         self._values: set[type] = set(_DATA)  # types of results that are to be encoded
 
     async def __call__(self, request: InFlight) -> Encoded | Response | Groups:
+        if self._direct is not None and len(request.body) < _LARGE_BYTES:
+            result = await self._direct(self.signature.decode_json(request.body))
+            if type(result) in self._values:
+                return self.signature.encode(result)
+            return await self._finished(request, result)
         value = await self.read(request)
         if self._in_one_thread:
             result = await self._in_thread(request, self._answer, value)
@@ -76,6 +84,9 @@ class Method:
             if type(result) in _DATA and self._encode.function is None:
                 return self.signature.encode(result)
         return await self._finished(request, result)
+
+    def close(self) -> None:
+        """Nothing more is asked of it."""
 
     async def read(self, request: InFlight) -> Any:
         """The request's value, by the annotations. Raises `HttpError` 400."""
