@@ -21,6 +21,7 @@ from typing import Any
 
 from descent.data.files import write_atomically
 from descent.deploy.jobs import shim
+from descent.deploy.pools.command_process import inherited
 
 __all__ = ["Command", "Ended", "Run"]
 
@@ -98,6 +99,7 @@ class Run:
                 stderr=said,
                 start_new_session=True,  # a signal to the node is not meant for its tasks
                 cwd="/",
+                env=inherited(),
                 check=False,
             )
 

@@ -5,7 +5,6 @@
     POST /<api>/retry?jobID=…
 Cortex' contract (docs/workloads/task). A task runs in a process of its own, which a restart of the
 node does not disturb; it is run again after a failure only as often as `attempts` (1) allows.
-Left out: several containers of one task (the first is run).
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import asyncio
 import hashlib
 import json
 import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -24,10 +22,10 @@ from starlette.responses import Response
 from descent.deploy.errors import HttpError
 from descent.deploy.jobs.answers import job_row, submitted, task_status
 from descent.deploy.jobs.batch import job_asked_for
+from descent.deploy.jobs.commands import command_of
 from descent.deploy.jobs.http import Request, json_answer, lines_answer
 from descent.deploy.jobs.loops import end_loop, repeat
 from descent.deploy.jobs.room import Room
-from descent.deploy.jobs.running import Command
 from descent.deploy.jobs.runs import Runs
 from descent.deploy.jobs.scheduling import Scheduling
 from descent.deploy.jobs.store import Content, Job, Lease, NewJob, NewUnit, new_id
@@ -208,9 +206,10 @@ class TaskKind:
             count += 1
             run = self.runs.run(lease.job, job.round, count)
             try:
-                await asyncio.to_thread(run.begin, self._command(lease), submitted(self.room, job))
+                command = command_of(self.room, lease, run.folder)
+                await asyncio.to_thread(run.begin, command, submitted(self.room, job))
             except OSError as error:
-                return Failed(f"cannot be started: {error}", code="unexpected_error")
+                return Failed(str(error), retry=False, code="unexpected_error")
             self.room.log("task started", job_id=lease.job, run=run.folder.name)
         try:
             ended = await run.ended()
@@ -231,24 +230,6 @@ class TaskKind:
         again = count < int(job.config.get("attempts", 1))
         again = again and ended.status in ("worker_error", "worker_oom")
         return Failed(ended.reason, retry=again, code=ended.status)
-
-    def _command(self, lease: Lease) -> Command:
-        spec, folder = self.room.spec, str(self.room.folder or Path.cwd())
-        env = {
-            "CORTEX_JOB_ID": lease.job,
-            "CORTEX_API_NAME": spec.name,
-            "DESCENT_TASK_CONFIG": json.dumps(spec.config),
-            "PYTHONUNBUFFERED": "1",
-        }
-        if spec.service is not None:
-            argv = [
-                sys.executable, "-m", "descent.deploy.jobs.task_child", spec.service, folder
-            ]  # fmt: skip
-        else:
-            container = spec.pod.containers[0]
-            argv = [*(container.command or []), *(container.args or [])]
-            env |= container.env
-        return Command(argv, folder, env, lease.deadline)
 
     def _told(self, lease: Lease, outcome: Done | Failed, seconds: float, state: str) -> None:
         room = self.room

@@ -14,6 +14,7 @@ from tests.deploy.jobs.nodes import in_loop, node
 
 CODE = """
 import os, sys, time, json
+from beside import double
 
 class Trainer:
     def __init__(self, config):
@@ -22,7 +23,7 @@ class Trainer:
         print("loading", flush=True)
     def predict(self, config):
         print("job", json.load(open(os.environ["CORTEX_JOB_SPEC"]))["job_id"], flush=True)
-        return {"spec": self.config, "job": config}
+        return {"spec": self.config, "job": config, "four": double(2)}
 
 def fails(config):
     raise ValueError("no data in " + config["folder"])
@@ -67,6 +68,7 @@ def alive(pid: int) -> bool:
 @in_loop
 async def test_a_class_of_the_user_s(tmp_path):
     (tmp_path / "code.py").write_text(CODE)
+    (tmp_path / "beside.py").write_text("def double(x): return 2 * x\n")
     spec = TaskSpec(name="trainer", service="code.py:Trainer", config={"lr": 0.1})
     async with node(tmp_path, spec) as n:
         said = await n.json("POST", "", {"timeout": 60, "config": {"epochs": 3}})
@@ -85,7 +87,7 @@ async def test_a_class_of_the_user_s(tmp_path):
         assert (job["status"], job["reason"], job["attempts"]) == ("succeeded", "", 1)
         assert job["created_time"] <= job["start_time"] <= job["end_time"]
         result = await n.json("GET", "/results", query=f"jobID={id}")
-        assert result == {"spec": {"lr": 0.1}, "job": {"epochs": 3}}
+        assert result == {"spec": {"lr": 0.1}, "job": {"epochs": 3}, "four": 4}
         assert await log(n, id) == f"loading\njob {id}\n"
 
 
@@ -102,6 +104,7 @@ async def test_a_class_of_the_user_s(tmp_path):
 @in_loop
 async def test_functions_and_how_they_end(tmp_path, name, status, reason):
     (tmp_path / "code.py").write_text(CODE)
+    (tmp_path / "beside.py").write_text("def double(x): return 2 * x\n")
     async with node(tmp_path, TaskSpec(name="trainer", service=f"code.py:{name}")) as n:
         job = await ended(n, await submit(n, {"config": {"folder": "/x"}}))
         assert job["status"] == status
@@ -143,6 +146,50 @@ async def test_what_a_command_is_told(tmp_path):
         assert (told_id, mine, folder) == (id, "1", str(tmp_path))
         assert (job["job_id"], job["config"], job["kind"]) == (id, {"a": 1}, "TaskAPI")
         assert await n.json("GET", "/results", query=f"jobID={id}") == {"exit_code": 0}
+
+
+@in_loop
+async def test_the_node_s_secrets_are_not_passed_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("DESCENT_DATABASE_URL", "postgresql://user:secret@host/db")
+    monkeypatch.setenv("MY_OWN", "kept")
+    async with node(tmp_path, python("import os; print(sorted(os.environ.items()))")) as n:
+        id = await submit(n)
+        assert (await ended(n, id))["status"] == "succeeded"
+        said = await log(n, id)
+        assert "user:secret@" not in said
+        assert "('MY_OWN', 'kept')" in said
+
+
+@in_loop
+async def test_an_image_without_docker_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr("descent.deploy.jobs.commands.shutil.which", lambda name: None)
+    pod = {"containers": [{"name": "t", "image": "example/train:1", "command": ["train"]}]}
+    async with node(tmp_path, TaskSpec(name="trainer", pod=pod)) as n:  # type: ignore[arg-type]
+        job = await ended(n, await submit(n))
+        assert job["status"] == "unexpected_error"
+        assert "there is no `docker` here" in job["reason"]
+
+
+@in_loop
+async def test_an_image_is_run_by_docker(tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    docker = tmp_path / "bin" / "docker"
+    docker.write_text('#!/bin/sh\nfor word in "$@"; do echo "$word"; done\n')
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    container = {
+        "name": "t", "image": "example/train:1", "command": ["train", "--fast"], "args": ["$(MODE)"],
+        "env": {"MODE": "dry"},
+    }  # fmt: skip
+    spec = TaskSpec(name="trainer", pod={"containers": [container]})  # type: ignore[arg-type]
+    async with node(tmp_path, spec) as n:
+        id = await submit(n)
+        assert (await ended(n, id))["status"] == "succeeded"
+        words = (await log(n, id)).splitlines()
+        assert words[:5] == ["run", "--rm", "--init", "--name", f"task-{id}-run-0-1"]
+        assert words[-5:] == ["--entrypoint", "train", "example/train:1", "--fast", "dry"]
+        assert "MODE" in words
+        assert any(word.endswith("run-0-1/job.json:/cortex/spec/job.json:ro") for word in words)
 
 
 STUBBORN = """
