@@ -67,6 +67,7 @@ class Chaos:
         self.code = folder / "code"
         self.replicas = replicas
         self.seen = Seen()
+        self.end_of_requests = threading.Event()  # before the time that was set
         self._over = threading.Event()
 
     def __enter__(self) -> Chaos:
@@ -135,7 +136,7 @@ class Chaos:
 
         value = number
         with httpx.Client(base_url=self.node.url, timeout=30.0) as http:
-            while time.monotonic() < until:
+            while time.monotonic() < until and not self.end_of_requests.is_set():
                 value += 8
                 try:
                     answer = http.post("/steady", json=value)

@@ -5,8 +5,8 @@
 Each replica is the "local" backend behind Serve's own proxy, so the service is loaded, warmed and
 asked as at home; Serve does routing, admission and scaling with the spec's numbers:
 
-    max_concurrency → max_ongoing_requests          max_queue_length → max_queued_requests (per proxy)
-    autoscaling     → autoscaling_config            a replica's grace 60 s → graceful_shutdown
+    max_concurrency → max_ongoing_requests     max_queue_length → max_queued_requests (per proxy)
+    autoscaling     → autoscaling_config       grace of 60 s    → graceful_shutdown_timeout_s
 
 Cortex' policy has no place in Serve; of its fields those with a counterpart are carried over
 (`serve_autoscaling`). Left out: jobs, splitters, API keys and our gateway's metrics, which need a
@@ -32,7 +32,7 @@ from descent.deploy.spec.containers import Compute
 
 __all__ = ["build", "serve_autoscaling", "serve_options"]
 
-log = logging.getLogger("descent.deploy")
+log = logging.getLogger("ray.serve.descent")  # below Ray's, so that it is in the replica's log
 
 
 def build(args: dict[str, Any]) -> serve.Application:
@@ -88,7 +88,7 @@ def serve_autoscaling(spec: Spec) -> dict[str, Any]:
 
 class _Served:
     """The ASGI application inside a replica; loading is its start-up, and a failure of it Serve's
-    DEPLOY_FAILED with the reason."""
+    DEPLOY_FAILED (Serve says "check replica logs": the reason stands there)."""
 
     def __init__(self, written: dict[str, Any], version: int, folder: str) -> None:
         self._written, self._version, self._folder = written, version, folder
@@ -125,6 +125,7 @@ class _Served:
         try:
             self._pool = await backend.start(start)
         except LoadError as error:
+            log.error("'%s' could not be loaded: %s", self._spec.name, error)
             return await send({"type": "lifespan.startup.failed", "message": str(error)})
         await send({"type": "lifespan.startup.complete"})
         await receive()
