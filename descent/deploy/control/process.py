@@ -48,6 +48,8 @@ class Node:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        from descent.deploy.gateway.protocol import Protocol
+
         gateway = self.parts.gateway
         gateway.not_ready = "what was deployed is being loaded"
         await self.parts.open()
@@ -64,6 +66,7 @@ class Node:
         stopped = asyncio.create_task(self._stop.wait())
         await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         gateway.not_ready = "the node is stopping"
+        Protocol.ending = True
         self.parts.control.closing = True
         restoring.cancel()
         with contextlib.suppress(asyncio.CancelledError):

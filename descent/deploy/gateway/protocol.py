@@ -14,7 +14,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import httptools
@@ -59,6 +59,8 @@ class Protocol(asyncio.Protocol):
         "transport",
         "turn",
     )  # fmt: skip
+
+    ending: ClassVar[bool] = False  # the process is about to end: answers close their connections
 
     def __init__(
         self,
@@ -178,7 +180,8 @@ class Protocol(asyncio.Protocol):
             "server": self.server,
             "state": self._app_state.copy(),
         }
-        turn = self._reading = Turn(self, scope, parser.should_keep_alive())  # type: ignore[union-attr]
+        keep = parser.should_keep_alive() and not self.ending  # type: ignore[union-attr]
+        turn = self._reading = Turn(self, scope, keep)
         scope["descent.connection"] = turn
         if self.turn is None:
             self._begin(turn)

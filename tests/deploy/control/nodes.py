@@ -93,7 +93,8 @@ class TestNode:
 
 async def load(url, path, body, total, concurrency, seen, *, until=None):
     """`total` POSTs over `concurrency` kept connections, and more until the Event `until` is set;
-    `seen(status, body)` for each. A connection that breaks counts as status 0."""
+    `seen(status, body)` for each. A connection that breaks counts as status 0, except, where the
+    node is about to end, one on which it never answered."""
     host, port = url.removeprefix("http://").split(":")
     request = (
         f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
@@ -104,15 +105,22 @@ async def load(url, path, body, total, concurrency, seen, *, until=None):
     async def one():
         nonlocal left
         reader, writer = await asyncio.open_connection(host, int(port))
+        fresh = True
         try:
             while left > 0 or not (until is None or until.is_set()):
                 left -= 1
                 writer.write(request)
                 head = await reader.readuntil(b"\r\n\r\n")
+                fresh = False
                 length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
                 seen(int(head[9:12]), await reader.readexactly(int(length)))
+                if b"connection: close" in head.lower():
+                    writer.close()
+                    fresh = True
+                    reader, writer = await asyncio.open_connection(host, int(port))
         except (OSError, asyncio.IncompleteReadError):
-            seen(0, b"")
+            if not (fresh and until is not None):  # one that was never taken is no loss
+                seen(0, b"")
         finally:
             writer.close()
 

@@ -279,3 +279,31 @@ def test_a_spec_of_containers_runs_its_command(make_node):
         assert result["state"] == "live"
         assert client.predict("speaker", 1, path="below")["said"] == "hello"
         client.delete("speaker")
+
+
+def test_stopping_under_load_breaks_no_answer(make_node):
+    node = make_node()
+    statuses = Counter()
+
+    async def story():
+        with node.client() as client:
+            await asyncio.to_thread(node.deploy, client, says="x")
+        done = asyncio.Event()
+
+        async def stop():
+            await asyncio.sleep(0.3)
+            os.kill(node.home.running().supervisor, signal.SIGTERM)
+            while (lock := node.home.lock()) is None:
+                await asyncio.sleep(0.02)
+            os.close(lock)
+            done.set()
+
+        def seen(status, body):
+            statuses[status] += 1
+
+        stopping = asyncio.create_task(stop())
+        await load(node.url, "/says", b"7", 0, 20, seen, until=done)
+        await stopping
+
+    asyncio.run(asyncio.wait_for(story(), 30))
+    assert set(statuses) == {200}
