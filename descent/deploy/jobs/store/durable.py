@@ -30,7 +30,7 @@ from descent.deploy.jobs.store.database import Database
 from descent.deploy.jobs.store.errors import Gone
 from descent.deploy.jobs.store.identity import new_id, new_ticket
 from descent.deploy.jobs.store.keys import Keys
-from descent.deploy.jobs.store.outbox import Outbox
+from descent.deploy.jobs.store.outbox import Outbox, lapse_events
 from descent.deploy.jobs.store.records import (
     Content,
     Job,
@@ -162,8 +162,9 @@ class Store:
         return await self._write(outcomes.release, lease, self.now())
 
     async def recover(self, worker: str) -> tuple[int, int]:
-        """Take back at once every lease of workers whose names begin so, because their process is
-        known to be gone (a node that starts again): units that wait again, units that are dead."""
+        """Take back at once every lease (of units, of events) of workers whose names begin so,
+        because their process is known to be gone (a node that starts again): units that wait
+        again, units that are dead."""
         returned = dead = 0
         while True:
             back, lost = await self._write(_recover, worker, self.now())
@@ -317,4 +318,5 @@ def _redrive(tx: Tx, api: str, job: str | None, limit: int, now: float) -> int:
 
 
 def _recover(tx: Tx, worker: str, now: float) -> tuple[int, int]:
+    lapse_events(tx, now, worker)
     return leasing.lapse(tx, now, worker=worker)

@@ -70,13 +70,16 @@ class Outbox:
         return await self.database.read(lambda tx: _list(tx, job, api, state, cursor, limit))
 
 
-def lapse_events(tx: Tx, now: float) -> None:
-    """Claims that have run out: queued again, or dead."""
+def lapse_events(tx: Tx, now: float, worker: str | None = None) -> None:
+    """Claims that have run out (or all of a worker's that is gone): queued again, or dead."""
+    which, parameters = "lease_until <= ?", [now]
+    if worker is not None:
+        which, parameters = "substr(worker, 1, ?) = ?", [len(worker), worker]
     tx.run(
         "UPDATE event SET state = CASE WHEN attempts >= ? THEN 'dead' ELSE 'queued' END, "
         "lease_until = NULL, not_before = ?, since = ?, error = 'its deliverer went away' "
-        "WHERE state = 'leased' AND lease_until <= ?",
-        ATTEMPTS, now, now, now,
+        f"WHERE state = 'leased' AND {which}",
+        ATTEMPTS, now, now, *parameters,
     )  # fmt: skip
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from descent.deploy.jobs.store.errors import StoreError, StoreFull, StoreUnavailable
@@ -62,6 +63,7 @@ class Change:
     loop: asyncio.AbstractEventLoop
     durable: bool
     unclaimed: Callable[[Any], None] | None = None  # given a value whose caller went away
+    asked: float = field(default_factory=time.monotonic)
     again: bool = False
     value: Any = None
     error: BaseException | None = None
@@ -138,8 +140,10 @@ class Writer:
                 self._write([change])
 
     def _persist(self, group: list[Change]) -> None:
-        """Try until it is committed, refused or `patience_s` are over."""
-        patience = Patience(self.patience_s)
+        """Try until it is committed or refused, or its oldest change has waited `patience_s`: when
+        the database is away, those behind are told at once."""
+        waited_s = time.monotonic() - min(change.asked for change in group)
+        patience = Patience(max(0.0, self.patience_s - waited_s))
         while True:
             try:
                 return self._commit(group)

@@ -62,6 +62,16 @@ def test_a_claim_that_ran_out_is_anothers_and_the_first_is_refused(bench):
     assert bench(bench.store.events.done(new))
 
 
+def test_claims_of_a_process_that_is_gone_are_taken_back(bench):
+    ended(bench)
+    (old,) = claim(bench)
+    bench(bench.store.recover("someone else"))
+    assert claim(bench) == []
+    bench(bench.store.recover("w"))
+    (new,) = claim(bench)
+    assert (new.id, new.attempt) == (old.id, 2)
+
+
 def test_events_are_claimed_by_api(bench):
     ended(bench)
     assert claim(bench, api="other") == []
