@@ -19,7 +19,7 @@ from typing import Any
 from descent.deploy.control.fronts import Front
 from descent.deploy.control.records import Records, Version, previous_good
 from descent.deploy.control.sources import Kept, forget, keep
-from descent.deploy.control.starting import Live, Starter
+from descent.deploy.control.starting import Live, Starter, ready
 from descent.deploy.errors import DeployError
 from descent.deploy.gateway import Served
 from descent.deploy.pool import LoadError
@@ -208,6 +208,8 @@ class Api:
                 await self._failed(version, reason)
                 raise LoadFailed(self._said(number, reason)) from error
             try:
+                if self.live is not None and self.live.pool is not None:
+                    await self.starter.grow(live, ready(self.live.pool))
                 await self.records.activate(number, self.live.version if self.live else None)
             except BaseException:
                 await live.close(self.grace_s)

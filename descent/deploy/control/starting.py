@@ -24,10 +24,11 @@ from descent.deploy.pools.residing import start_resident
 from descent.deploy.resident import Residents
 from descent.deploy.spec import Spec
 
-__all__ = ["Live", "Refusal", "Starter", "backend_of", "held", "limits_of"]
+__all__ = ["Live", "Refusal", "Starter", "backend_of", "held", "limits_of", "ready"]
 
 
 OWN_ADMISSION = 128  # at once into an application that bounds itself
+MOST_GROW_S = 120.0
 _loads = itertools.count(1)
 
 
@@ -110,6 +111,25 @@ class Starter:
         place.set_limits(limits)  # those who wait are let in
         return place
 
+    async def grow(self, live: Live, replicas: int) -> None:
+        """Bring a new version to as many replicas as the one it follows has, before requests come
+        to it; what is not ready after `MOST_GROW_S` comes later. In this process one is all."""
+        pool = live.pool
+        if pool is None or backend_of(live.spec, self.default) == "local":
+            return
+        replicas = min(replicas, live.spec.autoscaling.max_replicas)
+        if replicas <= ready(pool):
+            return
+        live.log(f"to {replicas} replicas, as the version before")
+        try:
+            await pool.scale(replicas)
+        except LoadError as error:  # what there is answers; the autoscaler goes on trying
+            live.log(f"could not grow to {replicas} replicas: {error}", level="warning")
+        until = time.monotonic() + MOST_GROW_S
+        while ready(pool) < replicas and time.monotonic() < until:
+            await asyncio.sleep(0.05)
+        live.served.set_limits(limits_of(live.spec, max(1, ready(pool)), live.served.signature))
+
     async def _pool(self, spec: Spec, version: int, folder: Path, log: Journal) -> Pool | None:
         if spec.kind in ("TaskAPI", "TrafficSplitter"):
             return None  # a task runs in a process of its own; a splitter only chooses
@@ -135,6 +155,11 @@ class Starter:
             return await backend.start(start)
         key = f"{start.spec.name} version {start.version} ({next(_loads)})"  # a refresh is another
         return await start_resident(residents, key, lambda: backend.start(start), idle_s)
+
+
+def ready(pool: Pool) -> int:
+    """How many replicas answer."""
+    return sum(replica.state.startswith("Ready") for replica in pool.replicas())
 
 
 def backend_of(spec: Spec, default: str) -> str:

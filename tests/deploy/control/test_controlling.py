@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from descent.deploy.errors import DeployError
+from descent.deploy.pool import Replica
+from descent.deploy.spec import changed
 from tests.deploy.control.fakes import FakeBackend, place, spec, splitter
 
 
@@ -365,3 +367,33 @@ def test_weights_change_without_losing_a_request(tmp_path):
         assert set(answers) == {"a", "b"}
 
     run(tmp_path, story)
+
+
+def test_a_new_version_has_as_many_replicas_as_the_one_before_when_traffic_comes(tmp_path):
+    class Many(FakeBackend):
+        name = "command"
+
+        async def start(self, start):
+            pool = await super().start(start)
+            pool.n = start.spec.autoscaling.min_replicas
+            pool.replicas = lambda: [Replica(str(i), "Ready") for i in range(pool.n)]
+
+            async def scale(n):
+                await asyncio.sleep(0.05)
+                pool.n = n
+
+            pool.scale = scale
+            return pool
+
+    async def story(p):
+        p.controller.starter.backends["command"] = p.backend
+        first = spec(says="one").model_copy(update={"backend": "command"})
+        await p.deploy(changed(first, backend="command"))
+        await p.backend.pools[0].scale(5)
+        await p.deploy(changed(first, backend="command", config={"says": "two"}, max_replicas=4))
+        _, new = p.backend.pools
+        assert new.n == 4  # not five: its own bound
+        assert p.controller.api("a").live.served.limits.max_concurrency == 4
+        assert await p.ask("/a") == "two"
+
+    run(tmp_path, story, Many())

@@ -233,7 +233,7 @@ def test_a_node_that_cannot_start_says_why(make_node, tmp_path, spoil, words):
 def test_a_certificate_that_is_none(make_node, tmp_path):
     file = tmp_path / "c.pem"
     file.write_text("nothing")
-    with pytest.raises(DeployError, match="did not start.*PEM"):
+    with pytest.raises(DeployError, match=r"did not start.*PEM"):
         make_node(tls_certificate=file, tls_key=file)
 
 
