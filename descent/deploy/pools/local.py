@@ -123,7 +123,7 @@ class LocalPool:
         async with self._changing:
             if replicas and self._service is None:
                 await self._load()
-                self._health = asyncio.create_task(self._watch_health())
+                self._begin_health()
             elif not replicas and self._service is not None:
                 self._replica.reason = "scaled to zero"
                 await self._unload(grace_s=5.0)
@@ -157,7 +157,7 @@ class LocalPool:
             instance = await make(start)
             service = None
             try:
-                service = around(instance, start, self.counts)
+                service = await around(instance, start, self.counts)
                 await service.start()
                 await warm(service, start.spec.warm_up)
                 return service
@@ -176,8 +176,9 @@ class LocalPool:
 
     async def _unload(self, grace_s: float) -> None:
         service, self._service = self._service, None
-        if self._health is not None and self._health is not asyncio.current_task():
+        if self._health is not None:
             self._health.cancel()
+            self._health = None  # it would keep the instance
         self._replica.state = "Terminating" if service is not None else self._replica.state
         if service is not None:
             await self._end(service, grace_s)
@@ -188,21 +189,29 @@ class LocalPool:
             await service.close(grace_s)
             await unload(service.instance, self._start.log)
 
+    def _begin_health(self) -> None:
+        if self._service is not None and hasattr(self._service.instance, "check_health"):
+            self._health = asyncio.create_task(self._watch_health())
+
     async def _watch_health(self) -> None:
         failures = 0
-        while (service := self._service) is not None:
+        while True:
             await asyncio.sleep(HEALTH_PERIOD_S)
-            check = getattr(service.instance, "check_health", None)
-            if check is None:
-                return
-            with self._output.taken():
-                reason = await illness(check)
-            failures = failures + 1 if reason else 0
-            self._replica.state = "NotReady" if reason else "Ready"
-            self._replica.reason = reason
-            if failures >= HEALTH_FAILURES:
-                failures = 0
-                await self._replace(service, reason)
+            failures = await self._examine(failures)
+
+    async def _examine(self, failures: int) -> int:
+        """How many failures in a row there are now."""
+        service = self._service
+        if service is None:
+            return 0
+        with self._output.taken():
+            reason = await illness(service.instance.check_health)
+        self._replica.state = "NotReady" if reason else "Ready"
+        self._replica.reason = reason
+        if reason and failures + 1 >= HEALTH_FAILURES:
+            await self._replace(service, reason)
+            return 0
+        return failures + 1 if reason else 0
 
     async def _replace(self, service: ServiceApp, reason: str) -> None:
         """Load it anew; the sick one answers until then, and is kept if that fails."""

@@ -98,6 +98,9 @@ class ServiceApp:
         if self._lifespan is not None:
             await self._lifespan.stop()
         left = await self.workers.close(max(_LAST_S, until - time.monotonic()))
+        for methods in self._methods.values():
+            for method in methods.values():
+                method.close()
         if left:
             self._log(f"{left} threads still run a request's code; they are left", level="warning")
 

@@ -50,6 +50,10 @@ class BatchedMethod(Method):
     async def __call__(self, request: InFlight) -> tuple[bytes, str]:
         return await self.batcher.submit(await self.read(request), request)
 
+    def close(self) -> None:
+        """Nothing more is asked of it."""
+        self.batcher.close()
+
     def _refuse_unsuitable(self, instance: Any) -> None:
         name = type(instance).__name__
         if self.signature.stream:

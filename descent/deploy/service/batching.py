@@ -25,6 +25,10 @@ __all__ = ["Batcher"]
 RunBatch = Callable[[list[Any]], Awaitable[list[Any]]]
 
 
+async def _closed(_: list[Any]) -> list[Any]:
+    raise RuntimeError("the service has been unloaded")
+
+
 class _Item:
     """One request's place. `ended`: no batch works on it (any more)."""
 
@@ -104,6 +108,10 @@ class Batcher:
         if item in self._waiting:
             self._waiting.remove(item)
 
+    def close(self) -> None:
+        """Let go of what it ran: the service is freed at once, not at some later collection."""
+        self._run = _closed
+
     def predicted_s(self, now: float) -> float:
         """How long a request that comes now would take, by the measured costs."""
         ahead, running = len(self._waiting), self._running
@@ -170,6 +178,7 @@ class Batcher:
         return outcomes
 
     def _end(self, batch: _Batch, task: asyncio.Task[list[Any]]) -> None:
+        batch.task = None
         if task.cancelled():
             outcomes = [HttpError(503, "stopped", "The service was stopped.")] * len(batch.items)
         elif (error := task.exception()) is not None:
@@ -177,7 +186,7 @@ class Batcher:
         else:
             outcomes = task.result()
         for item, outcome in zip(batch.items, outcomes, strict=True):
-            item.ended = True
+            item.ended, item.batch = True, None  # else they keep one another until a collection
             if not item.future.done():
                 item.future.set_result(outcome)
         self._running = None

@@ -36,6 +36,11 @@ class Call:
         self.ended = False
         self.since = time.perf_counter()
 
+    def end(self) -> None:
+        """No thread works on it any more. Its context knows the request, which knows the call."""
+        self.ended = True
+        del self.context, self.function, self.arguments
+
 
 class Turn:
     """Where a thread stands with its call, whatever is raised in it; see threads.py."""

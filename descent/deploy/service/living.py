@@ -51,14 +51,15 @@ async def make(start: Start) -> Any:
     return instance
 
 
-def around(instance: Any, start: Start, counts: ServiceCounts | None = None) -> ServiceApp:
+async def around(instance: Any, start: Start, counts: ServiceCounts | None = None) -> ServiceApp:
     """The application around a loaded instance. Raises `LoadError` for one that cannot work."""
     spec = start.spec
     if spec.batching is not None and 1 < spec.pod.max_concurrency < spec.batching.max_batch_size:
         most = spec.pod.max_concurrency
         start.log(f"no batch can be larger than pod.max_concurrency, {most}", level="warning")
     try:
-        return ServiceApp(instance, spec, start.log, counts)
+        # In a thread: types and descriptions may take long to work out.
+        return await called(lambda: ServiceApp(instance, spec, start.log, counts))
     except Exception as error:
         raise LoadError(f"'{start.spec.name}' cannot be served: {error}") from error
 

@@ -108,7 +108,7 @@ class Workers:
                     self._waiting.remove(call)
                 except ValueError:
                     return  # a result is on its way
-                call.ended = True
+                call.end()
         if not call.ended and self._loop is not None and not self._loop.is_closed():
             self._loop.call_later(_AGAIN_S, self.stop, call)
 
@@ -248,7 +248,8 @@ class Workers:
             # SystemExit and its like would end the event loop, and with it every other service.
             error = RuntimeError(f"{type(outcome).__name__} was raised: {outcome}")
             outcome = error.with_traceback(outcome.__traceback__)
-        call.outcome, call.failed, call.ended = outcome, failed, True
+        call.outcome, call.failed = outcome, failed
+        call.end()
         self._ended.append(call)
         if not self._loop_woken:
             self._loop_woken = True

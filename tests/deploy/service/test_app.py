@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from contextlib import asynccontextmanager
 
@@ -333,3 +334,43 @@ def test_without_a_gateway_the_id_and_the_time_limit_are_its_own():
             assert json.loads(sent[1]["body"]) == "mine"
 
     run(scenario())
+
+
+def streams(x):
+    yield from range(3)
+
+
+async def streams_here(x):
+    for i in range(3):
+        yield i
+
+
+@pytest.mark.parametrize(
+    ("instance", "fields"),
+    [
+        (Doubler(), {}),
+        (Waiter(), {}),
+        (lambda xs: xs, {"batching": {"max_batch_size": 4, "max_wait_ms": 0}}),
+        (streams, {}),
+        (streams_here, {}),
+    ],
+    ids=["def", "async", "batched", "stream", "async stream"],
+)
+def test_a_request_leaves_nothing_for_the_collector(instance, fields):
+    """Cycles would keep every body until a collection, and make collections many."""
+
+    async def scenario():
+        async with served(instance, **fields) as app:
+            for _ in range(20):
+                await post(app, 1.0)
+            gc.collect()
+            gc.disable()
+            try:
+                for _ in range(50):
+                    await post(app, 1.0)
+                    await asyncio.sleep(0)
+                return gc.collect()
+            finally:
+                gc.enable()
+
+    assert run(scenario()) < 50

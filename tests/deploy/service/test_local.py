@@ -358,3 +358,37 @@ def test_ten_thousand_requests_leave_no_memory(tmp_path, kind):
         await backend.close()
 
     run(scenario())
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"batching": {"max_batch_size": 4}}], ids=["one", "batched"]
+)
+def test_an_unloaded_instance_is_freed_at_once(tmp_path, fields):
+    """Not at some later collection: it may be gigabytes."""
+    code = """
+        class Thing:
+            def load(self):
+                self.check = lambda: print("freed")
+            def predict(self, x): return x
+            def __del__(self): self.check()
+    """
+
+    async def scenario():
+        log = Log()
+        backend = LocalBackend()
+        pool = await backend.start(start_of(tmp_path, code, log=log, **fields))
+        assert (await told(pool, [1]))[0] == 200
+        gc.disable()
+        try:
+            freed = []
+            instance = pool._service.instance
+            instance.check = lambda: freed.append(True)
+            del instance
+            await pool.scale(0)
+            await asyncio.sleep(0)
+            assert freed == [True]
+        finally:
+            gc.enable()
+        await backend.close()
+
+    run(scenario())
