@@ -97,6 +97,19 @@ def token() -> None:
     print(Home().token)
 
 
+@node.command("page")
+def page() -> None:
+    """Print the address of this machine's node's page, the token in it."""
+    from descent.deploy.control.folders import Home
+    from descent.deploy.errors import DeployError
+
+    home = Home()
+    running = home.running()
+    if running is None:
+        raise DeployError("no node runs here: `descent node`, or deploy something")
+    print(f"{running.url}/-/#token={home.token}")
+
+
 @env.command("configure")
 def configure(
     name: str,

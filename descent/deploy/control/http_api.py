@@ -3,11 +3,11 @@
     GET  /-/info  /-/apis  /-/apis/{name}[/versions|logs|errors|series|decisions|jobs]
     POST /-/deploy  /-/apis/{name}/{refresh,rollback,promote}    PUT /-/apis/{name}/weights
     DELETE /-/apis/{name}  /-/apis/{name}/jobs/{id}              GET /-/openapi.json
-    GET, POST /-/keys      DELETE /-/keys/{id}
+    GET, POST /-/keys      DELETE /-/keys/{id}                   GET /-/ (the operator's page)
 
-Every path but openapi.json asks for the node's token as a bearer, or a key with the scope
-control:read (GET) or control:write; keys are made with the token alone. Errors are those of
-`descent.deploy.errors`. Cortex' operator paths are mapped in docs/deploy/control.md.
+Every path but openapi.json and the page's files asks for the node's token as a bearer, or a key
+with the scope control:read (GET) or control:write; keys are made with the token alone. Errors are
+those of `descent.deploy.errors`. Cortex' operator paths are mapped in docs/deploy/control.md.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from descent.deploy.control.splitting import all_to
 from descent.deploy.errors import DeployError, HttpError, send_error
 from descent.deploy.jobs.store import StoreFull, StoreUnavailable
 from descent.deploy.keys import KeyRing
+from descent.deploy.page import Page
 from descent.deploy.spec import SpecError
 
 __all__ = ["ControlApp"]
@@ -53,6 +54,7 @@ class ControlApp:
         self.description = description
         self.controller = description.controller
         self.keys = keys
+        self.page = Page()
         self.work_folder = work_folder
         self.closing = False  # the node ends: so do those who follow logs
         self._app: ASGIApp = Router(routes=self._routes(), redirect_slashes=False)
@@ -95,6 +97,9 @@ class ControlApp:
         try:
             if scope["path"] == "/-/openapi.json":
                 await JSONResponse(document())(scope, receive, sending)
+                return
+            if scope["method"] in ("GET", "HEAD") and self.page.has(scope["path"]):
+                await self.page(scope, sending)
                 return
             self._admit(scope)
             scope["app"] = self  # the router raises what it would otherwise answer as plain text
