@@ -62,6 +62,11 @@ class Driving:
         self.address: Address | None = None
         self.machines: list[dict[str, float]] = []
 
+    @property
+    def fixed(self) -> bool:
+        """Whether the cluster cannot grow: one that `descent cluster up` started."""
+        return self.address is not None and bool(self.address.host)
+
     async def start(self, replica: str, hear: Hear, given: dict[str, Any], options: dict) -> None:
         """Have a replica started; `hear(event)` is told what becomes of it. Raises
         `RayUnavailable`."""

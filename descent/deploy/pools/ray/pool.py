@@ -19,17 +19,18 @@ from descent.deploy.pool import LoadError, Replica, Start
 from descent.deploy.pools.command_client import Client
 from descent.deploy.pools.command_proxy import Proxy
 from descent.deploy.pools.ray.driving import Driving, RayUnavailable
+from descent.deploy.pools.ray.guarding import with_secret
 from descent.deploy.scale.shrinking import to_end
 from descent.deploy.spec.containers import Compute
 
 __all__ = ["RayPool"]
 
 PATIENCE_S = 10.0
+PLACE_S = 60.0  # a cluster that cannot grow has placed a replica by then, or has no room
 SCALE_DOWN_GRACE_S = 60.0  # Cortex' grace on termination
 STALLED_S = 15 * 60.0
 AGAIN_S = 0.1
 MOST_WAIT_S = 60.0
-SECRET_HEADER = b"x-descent-pool"
 
 
 class RayPool:
@@ -50,15 +51,25 @@ class RayPool:
         """Have a replica answer; waits a little while none is ready."""
         if not any(one.ready for one in self._replicas):
             await self._one_ready(scope["descent"].deadline)
-        headers = [*scope["headers"], (SECRET_HEADER, self._secret.encode())]
-        await self._proxy({**scope, "headers": headers}, receive, send)
+        await self._proxy(with_secret(scope, self._secret), receive, send)
 
     async def begin(self, limit_s: float) -> None:
         """Start `init_replicas` and wait until they are ready. Raises `LoadError`."""
         await self.scale(self._start.spec.autoscaling.init_replicas or 0)
+        waiting = [one.first for one in self._replicas]
         try:
             async with asyncio.timeout(limit_s):
-                await asyncio.gather(*(one.first for one in self._replicas))
+                if waiting:
+                    await asyncio.wait(
+                        waiting, timeout=PLACE_S, return_when=asyncio.FIRST_EXCEPTION
+                    )
+                homeless = sum(one.waits_for_room for one in self._replicas)
+                if homeless and self._driving.fixed:
+                    raise LoadError(
+                        f"the cluster has no room for {homeless} of {len(waiting)} replicas: "
+                        "`descent cluster up --cpus` makes a larger one, compute.cpu asks for less"
+                    )
+                await asyncio.gather(*waiting)
         except TimeoutError:
             raise LoadError(f"not ready within {limit_s:g} s: {self._reasons()}") from None
 
@@ -119,12 +130,12 @@ class _Kept:
         self.ready = self.hopeless = False
         self.first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.first.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self.reason = "asked for"
+        self.reason = ""
         self._state, self._born = "Requested", time.time()
         self._restarts = self._failures = 0
         self._memory: int | None = None
         self._again_at = 0.0
-        self._incarnation = ""
+        self._incarnation = self._last = ""
         self._ended = asyncio.Event()
         self._hurry = asyncio.Event()
         self._task = asyncio.ensure_future(self._keep())
@@ -142,6 +153,11 @@ class _Kept:
             self.name, state, "" if self.ready else self.reason, self._born, self._restarts,
             self.in_flight, self._memory,
         )  # fmt: skip
+
+    @property
+    def waits_for_room(self) -> bool:
+        """Ray has not found a machine for it yet."""
+        return self._state == "Requested"
 
     async def end(self, grace_s: float) -> None:
         """Take no more requests, finish those there are, end."""
@@ -163,6 +179,8 @@ class _Kept:
         """Start it, and start it again whenever it has ended."""
         while True:
             self._incarnation = f"{self.name}.{self._restarts}"
+            again = f"starting again after: {self._last}" if self._last else ""
+            self._be("Requested", again or "waiting for a machine with room")
             self._ended.clear()
             self._again_at = 0.0
             try:
@@ -213,6 +231,7 @@ class _Kept:
     def _end_of_it(self, state: str, reason: str) -> None:
         was_ready = self.ready or self._state == "NotReady"
         self._failures = 0 if was_ready else self._failures + 1
+        self._last = f"{state}, {reason}"
         self._be(state, reason)
         self._start.log(f"{state}: {reason}", level="error", replica=self.name)
         self._pool._driving.forget(self._incarnation)

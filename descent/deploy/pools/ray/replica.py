@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import io
 import os
 import socket
@@ -20,37 +19,19 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from descent.deploy.pool import LoadError, Start
 from descent.deploy.pools.child import STUCK, STUCK_S, ChildApp
 from descent.deploy.pools.local import LocalBackend, LocalPool
 from descent.deploy.pools.memory import resident_bytes
+from descent.deploy.pools.ray.guarding import Guarded
 from descent.deploy.spec import make_spec
 
-__all__ = ["SECRET_HEADER", "Guarded", "RayReplica"]
+__all__ = ["RayReplica"]
 
-SECRET_HEADER = b"x-descent-pool"
 NEWS_S = 2.0  # how often a replica with nothing to tell says that it lives
 KEPT_LINES = 10_000
-
-
-class Guarded:
-    """`app` for those who bring the secret; others get 403 and no word more."""
-
-    def __init__(self, app: ASGIApp, secret: str) -> None:
-        self._app, self._secret = app, secret.encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = scope.get("headers", ())
-        shown = next((value for name, value in headers if name == SECRET_HEADER), b"")
-        if scope["type"] != "http" or not hmac.compare_digest(shown, self._secret):
-            if scope["type"] == "http":
-                await send({"type": "http.response.start", "status": 403, "headers": []})
-                await send({"type": "http.response.body", "body": b""})
-            return
-        kept = [pair for pair in headers if pair[0] != SECRET_HEADER]
-        await self._app({**scope, "headers": kept}, receive, send)
 
 
 class RayReplica:
