@@ -80,7 +80,8 @@ class Postgres:
 
     def meaning(self, error: BaseException) -> str:
         if isinstance(error, pg.DiskFull):
-            return "full"
+            # a server that cannot write its log stops itself: who knows what was committed
+            return "lost" if error.diag.severity_nonlocalized == "PANIC" else "full"
         if isinstance(error, BUSY):
             return "busy"
         if isinstance(error, LOST):
