@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 NAMES = (
     "micrograd", "moons_tensors", "makemore_mlp", "makemore_transformer", "nanogpt_cpu",
     "gpt2_124m", "generate", "generate_start", "lora", "products", "busy", "small_ops", "ladder",
-    "adamw", "bpe", "serving", "updates", "jobs", "batches",
+    "adamw", "bpe", "serving", "batching", "updates", "jobs", "batches",
 )  # fmt: skip
 CHECKOUTS = ("micrograd", "makemore", "nanoGPT", "llm.c", "minbpe")
 

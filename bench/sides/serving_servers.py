@@ -65,20 +65,15 @@ class Server:
         """Start it and wait for its first answer."""
         self._mark = secrets.token_hex(8)
         environment = clean_environment() | {"BENCH_SERVER": self._mark, "PYTHONPATH": str(ROOT)}
-        command = [serving_python(), "-m", "bench.sides.serving_peers", self.name, str(self.port)]
-        if self.name == "descent":
-            assert self.folder is not None
-            (self.folder / "noop.yaml").write_text(SPEC, encoding="utf-8")
+        if self.folder is not None:
             environment["DESCENT_HOME"] = str(self.folder / "home")
-            spec, port = str(self.folder / "noop.yaml"), str(self.port)
-            command = [sys.executable, "-m", "descent", "deploy", spec, "--port", port]
         began = time.perf_counter()
         self._child = subprocess.Popen(
-            command, cwd=ROOT, env=environment, start_new_session=True, text=True,
+            self.command(), cwd=ROOT, env=environment, start_new_session=True, text=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE if self.name == "descent" else
             subprocess.DEVNULL,
         )  # fmt: skip
-        while self.answer("/noop") is None:
+        while not self.answers():
             if time.perf_counter() - began > 60:
                 self.stop()
                 raise RuntimeError(f"{self.name} gave no answer within 60 s")
@@ -89,6 +84,23 @@ class Server:
             time.sleep(0.005)
         self.start_s = time.perf_counter() - began
         return self
+
+    def command(self) -> list[str]:
+        """What starts it."""
+        if self.name != "descent":
+            return [serving_python(), "-m", "bench.sides.serving_peers", self.name, str(self.port)]
+        return self.deploy(SPEC)
+
+    def deploy(self, spec: str) -> list[str]:
+        """What starts a node with the APIs of `spec`."""
+        assert self.folder is not None
+        file = self.folder / "apis.yaml"
+        file.write_text(spec, encoding="utf-8")
+        return [sys.executable, "-m", "descent", "deploy", str(file), "--port", str(self.port)]
+
+    def answers(self) -> bool:
+        """Does it answer yet?"""
+        return self.answer("/noop") is not None
 
     def answer(self, path: str) -> float | None:
         """What it makes of {"x": 1}; None: no 200."""
