@@ -63,6 +63,7 @@ def test_schemathesis_finds_nothing_in_a_node(node: Any) -> None:
         check()
 
 
+@pytest.mark.slow
 def test_keys_guard_what_tells_of_an_api_not_its_page(tmp_path: Path, names_run: Path) -> None:
     node = TestNode(tmp_path, require_keys=True)
     (node.code / "services.py").write_text(SERVICES, encoding="utf-8")
