@@ -107,6 +107,7 @@ def description(api: dict[str, Any]) -> list[Any]:
         ("address", api["url"]),
         ("in flight", f"{api['in_flight']}, {api['queued']} waiting"),
         ("requests", _requests(api)),
+        *_particulars(api.get("status", {})),
     ]
     facts = Table(box=None, show_header=False, pad_edge=False)
     for name, value in head:
@@ -121,11 +122,26 @@ def description(api: dict[str, Any]) -> list[Any]:
         columns = ("replica", "state", "reason", "restarts", "started", "memory")
         parts += ["", table(columns, rows)]
     for decision in api.get("decisions", []):
-        parts.append(Text(f"scaled {decision['text']}"))
+        parts.append(Text(f"scaling: {decision['text']}"))
     parts += ["", versions_table(api["versions"])]
     if api.get("curl"):
         parts += ["", Text(api["curl"])]
     return parts
+
+
+def _particulars(status: dict[str, Any]) -> list[tuple[str, str]]:
+    """What is particular to the kind: a splitter's shares, a job API's queue."""
+    rows = []
+    for name, value in status.items():
+        if name == "apis":
+            shares = (f"{s['name']} {'a copy' if s['shadow'] else s['weight']}" for s in value)
+            rows.append(("traffic", ", ".join(shares)))
+        elif isinstance(value, dict):
+            said = ", ".join(f"{k} {v}" for k, v in value.items() if v is not None)
+            rows.append((name.replace("_", " "), said))
+        elif value is not None:
+            rows.append((name.replace("_", " "), str(value)))
+    return rows
 
 
 def _requests(api: dict[str, Any]) -> str:
