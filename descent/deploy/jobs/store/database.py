@@ -105,9 +105,10 @@ class Database:
                 return self._snapshot(function)
             except Exception as error:
                 meaning = self.engine.meaning(error)
-                if meaning == "broken":
-                    raise StoreError(self.engine.explained(error)) from error
-                if meaning not in ("lost", "busy"):
+                if meaning in ("full", "broken"):
+                    kind = StoreFull if meaning == "full" else StoreError
+                    raise kind(self.engine.explained(error)) from error
+                if not meaning:
                     raise
                 if not patience.pause():
                     raise StoreUnavailable(self.engine.explained(error)) from error

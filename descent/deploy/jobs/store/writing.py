@@ -157,7 +157,7 @@ class Writer:
                     ) from error
                 if meaning == "broken":
                     raise StoreError(self.engine.explained(error)) from error
-                if meaning not in ("lost", "busy"):
+                if not meaning:
                     raise
                 if not patience.pause():
                     raise StoreUnavailable(

@@ -56,6 +56,13 @@ def test_urls_that_are_not_a_store(url, message):
         Database.open(url, patience_s=0.05)
 
 
+def test_postgres_without_its_driver_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(sys.modules, "descent.deploy.jobs.store.database_postgres", raising=False)
+    with pytest.raises(StoreError, match=r"pip install 'descent-ml\[postgres\]'"):
+        Database.open("postgresql://localhost/x")
+
+
 def test_a_file_that_is_something_else(tmp_path):
     (tmp_path / "notes.txt").write_text("milk, bread, eggs", encoding="utf-8")
     with pytest.raises(
