@@ -181,9 +181,11 @@ class Gateway:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _tick_on(self) -> None:
-        share = self.metrics.share
-        while True:
-            await asyncio.sleep(1.0 - time.time() % 1.0)
+        share, loop = self.metrics.share, asyncio.get_running_loop()
+        due = loop.time()
+        while True:  # by a clock of its own: one that wakes a moment early would tick twice
+            due = max(due + 1.0, loop.time())
+            await asyncio.sleep(due - loop.time())
             self.tick()
             if share is not None:
                 await asyncio.to_thread(share.publish, list(self.metrics.collect()))

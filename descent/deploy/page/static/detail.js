@@ -28,9 +28,9 @@ export class Detail {
     const load = el("section", { class: "card wide", "aria-label": "Load" }, this.places.plots);
     this.sections = {
       about: part("about", this.name, true), load,
-      traffic: part("traffic", "Traffic"), jobs: part("jobs", "Jobs", true), dead: part("dead", "Dead letters", true),
-      versions: part("versions", "Versions", true), replicas: part("replicas", "Replicas"),
-      decisions: part("decisions", "Scaling: what was decided, and why"),
+      traffic: part("traffic", "Traffic", true), jobs: part("jobs", "Jobs", true), dead: part("dead", "Dead letters", true),
+      versions: part("versions", "Versions", true), replicas: part("replicas", "Replicas", true),
+      decisions: part("decisions", "Scaling: what was decided, and why", true),
       errors: part("errors", "Errors", true), log: part("log", "Log", true),
     };
     return el("div", { class: "parts" }, Object.values(this.sections));

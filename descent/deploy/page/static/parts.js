@@ -35,7 +35,8 @@ export const cells = (...inside) => el("tr", {}, inside.map((part) => (
 export function state(word, reason = "") {
   const bad = /fail|dead|error|unhealthy|unknown|stalled|killed|oom|timed/i.test(word);
   const good = /^(live|ready|succeeded|completed)/i.test(word);
-  const kind = bad ? "bad" : good ? "good" : "busy";
+  const past = /^(retired|stopped|cancelled)/i.test(word);
+  const kind = bad ? "bad" : good ? "good" : past ? "past" : "busy";
   return el("span", { class: `state ${kind}`, title: reason }, word);
 }
 
@@ -43,14 +44,14 @@ export function seconds(s) {
   if (s === null || s === undefined) return "–";
   if (s === 0) return "0";
   if (s < 1e-3) return `${(s * 1e6).toFixed(0)} µs`;
-  if (s < 1) return `${(s * 1e3).toPrecision(3)} ms`;
-  return s < 120 ? `${s.toPrecision(3)} s` : `${Math.round(s / 60)} min`;
+  if (s < 1) return `${Number((s * 1e3).toPrecision(3))} ms`;
+  return s < 120 ? `${Number(s.toPrecision(3))} s` : `${Math.round(s / 60)} min`;
 }
 
 export function number(n) {
   if (n === null || n === undefined) return "–";
   if (Number.isInteger(n)) return n.toLocaleString("en");
-  return Math.abs(n) >= 100 ? Math.round(n).toLocaleString("en") : n.toPrecision(3);
+  return Math.abs(n) >= 100 ? Math.round(n).toLocaleString("en") : String(Number(n.toPrecision(3)));
 }
 
 export function bytes(n) {
