@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
 
@@ -89,20 +88,21 @@ class LineLog:
         self.path.replace(self.path.with_name(f"{self.path.name}.1"))
 
 
-def _per_second() -> Callable[[float], str]:
-    last, text = 0, ""
+class _Clock:
+    """Timestamps; the part that changes once a second is kept."""
 
-    def said(now: float) -> str:
-        nonlocal last, text
+    def __init__(self) -> None:
+        self._second, self._text = 0, ""
+
+    def __call__(self, now: float) -> str:
         second = int(now)
-        if second != last:
-            last, text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{text}.{int((now - second) * 1000):03d}Z"
+        if second != self._second:
+            self._text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+            self._second = second
+        return f"{self._text}{int((now - second) * 1000):03d}Z"
 
-    return said
 
-
-timestamp = _per_second()  # unix seconds → "2026-11-26T04:19:30.123Z"
+timestamp = _Clock()  # unix seconds → "2026-11-26T04:19:30.123Z"
 
 
 def access_line(

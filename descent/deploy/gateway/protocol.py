@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import httptools
+from starlette.types import Scope
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
 from descent.deploy.gateway.turn import Turn
@@ -84,7 +85,7 @@ class Protocol(asyncio.Protocol):
         self.encoded_defaults = b""
         self._app_state = app_state
         self._parser = httptools.HttpRequestParser(self)
-        self._waiting: deque[Turn] = deque()
+        self._waiting: deque[tuple[Turn, Scope]] = deque()
         self._reading: Turn | None = None  # whose body is still coming
         self._reads = True
         self._url = b""
@@ -184,9 +185,9 @@ class Protocol(asyncio.Protocol):
         turn = self._reading = Turn(self, scope, keep)
         scope["descent.connection"] = turn
         if self.turn is None:
-            self._begin(turn)
+            self._begin(turn, scope)
         else:
-            self._waiting.append(turn)
+            self._waiting.append((turn, scope))
             if len(self._waiting) >= PIPELINED:
                 self.read_no_more()
 
@@ -203,9 +204,9 @@ class Protocol(asyncio.Protocol):
 
     # -- turns -------------------------------------------------------------------------------------
 
-    def _begin(self, turn: Turn) -> None:
+    def _begin(self, turn: Turn, scope: Scope) -> None:
         self.turn = turn
-        turn.task = task = self.loop.create_task(turn.run(self.app))
+        turn.task = task = self.loop.create_task(turn.run(self.app, scope))
         self.state.tasks.add(task)
 
     def finished(self, turn: Turn) -> None:
@@ -217,7 +218,7 @@ class Protocol(asyncio.Protocol):
         if not turn.keep_alive:
             self.transport.close()
         elif self._waiting:
-            self._begin(self._waiting.popleft())
+            self._begin(*self._waiting.popleft())
         else:
             self._idle_since = time.monotonic()
         self.read_on()

@@ -46,15 +46,15 @@ class Turn:
         "_left",
         "_more",
         "_started",
+        "_version",
+        "_version",
         "_waiters",
         "keep_alive",
         "on_gone",
-        "scope",
         "task",
     )  # fmt: skip
 
     def __init__(self, connection: Protocol, scope: Scope, keep_alive: bool) -> None:
-        self.scope = scope
         self.keep_alive = keep_alive
         self.on_gone: Callable[[], None] | None = None
         self.task: asyncio.Task[None] | None = None
@@ -64,7 +64,9 @@ class Turn:
         self._given = False  # the application has all of it
         self._waiters: list[asyncio.Future[None]] = []
         self._gone = False
+        # The scope names this turn; to keep the scope here would make a cycle of every request.
         self._expects = (b"expect", b"100-continue") in scope["headers"]
+        self._version = scope["http_version"]
         self._started = self._complete = False
         self._head = b""  # kept until the body that belongs to it
         self._chunked = False
@@ -102,11 +104,11 @@ class Turn:
 
     # -- what the application uses -----------------------------------------------------------------
 
-    async def run(self, app: ASGIApp) -> None:
+    async def run(self, app: ASGIApp, scope: Scope) -> None:
         """Let the application answer, and see to it that there is an answer."""
         connection = self._connection
         try:
-            await app(self.scope, self.receive, self.send)
+            await app(scope, self.receive, self.send)
             if not self._complete and not self._gone:
                 if self._started:
                     connection.transport.close()  # a cut answer must not look like a whole one
@@ -118,7 +120,7 @@ class Turn:
         except Exception as error:
             if self._gone and isinstance(error, OSError):
                 return
-            log.exception("%s failed", self.scope["path"])
+            log.exception("%s failed", scope["path"])
             if self._started:
                 connection.transport.close()
             elif not self._gone:
@@ -189,14 +191,14 @@ class Turn:
         if self._head_only or status in _BODILESS:
             self._head_only = True
         elif self._left is None:
-            self._chunked = self.scope["http_version"] == "1.1"
+            self._chunked = self._version == "1.1"
             close = close or not self._chunked
             if self._chunked and not chunked:
                 said += b"transfer-encoding: chunked\r\n"
         self.keep_alive = self.keep_alive and not close
         if not self.keep_alive:
             said += b"connection: close\r\n"
-        elif self.scope["http_version"] == "1.0":
+        elif self._version == "1.0":
             said += b"connection: keep-alive\r\n"
         self._head = _STATUS[status] + self._connection.defaults() + said + b"\r\n"
         if self._chunked:  # a stream: its first part may be long in coming

@@ -1,6 +1,7 @@
 """The way of a request through the gateway, on a real socket."""
 
 import asyncio
+import gc
 import json
 import socket
 import threading
@@ -435,3 +436,24 @@ def test_headers_that_cannot_be_sent(caplog):
         answer = post(port)
     assert answer.status_code == 500
     assert "set-cookie" not in answer.headers
+
+
+def test_a_request_leaves_nothing_for_the_collector():
+    """Cycles would keep every body until a collection, and make collections many."""
+    found = []
+
+    async def counting(scope, receive, send):
+        if scope["path"] == "/api/begin":
+            gc.collect()
+            gc.disable()
+        if scope["path"] == "/api/end":
+            found.append(gc.collect())
+            gc.enable()
+        await echo(scope, receive, send)
+
+    with serving(gateway_of(counting, limits=Limits(timeout_s=10))) as port:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
+            for path in ["warm"] * 5 + ["begin"] + ["x"] * 100 + ["end"]:
+                sock.sendall(f"POST /api/{path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+                assert sock.recv(65536).startswith(b"HTTP/1.1 200")
+    assert found[0] < 100  # not one object a request
