@@ -49,11 +49,13 @@ class Node:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         from descent.deploy.gateway.protocol import Protocol
+        from descent.deploy.gateway.server import calm_collector
 
         gateway = self.parts.gateway
         gateway.not_ready = "what was deployed is being loaded"
         await self.parts.open()
         await self.parts.controller.prepare()
+        calm_collector()
         server = self._server()
         serving = asyncio.create_task(server.serve(sockets=[self.sock]))
         while not server.started and not serving.done():
