@@ -60,17 +60,15 @@ class ContainerRun:
         return "\n".join(f"    {line}" for line in self.last if line.strip())
 
     async def stop(self, grace_s: float) -> None:
-        """Do its pre_stop, end it, and start it no more. The grace is for both together."""
-        if self._closing:
-            await asyncio.gather(self._task, return_exceptions=True)
-            return
-        self._closing = True
+        """Do its pre_stop, end it, and start it no more. The grace is for both together; who has
+        less patience may call again."""
+        first, self._closing = not self._closing, True
         self._say("Terminating", False, "")
         loop = asyncio.get_running_loop()
         until = loop.time() + grace_s
         process = self.process
         if process is not None and process.running:
-            if self.recipe.pre_stop is not None and grace_s > 0:
+            if first and self.recipe.pre_stop is not None and grace_s > 0:
                 said = await run_hook(self.recipe.pre_stop, self.recipe.place, grace_s)
                 if said:
                     self._log(f"pre_stop: {said}", container=self.recipe.name, level="warning")
@@ -108,9 +106,10 @@ class ContainerRun:
             self.process = await Process.start(
                 recipe.argv, self._line, env=recipe.env, folder=recipe.folder, given=recipe.given
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a NUL in a word or variable
             self.deaths += 1
-            said = f"{recipe.argv[0]!r} cannot be started: {error.strerror}"
+            why = getattr(error, "strerror", None) or error
+            said = f"{recipe.argv[0]!r} cannot be started: {why}"
             return self._say("Failed", False, said)
         self.started, self._why, self.lapsed = time.time(), "", False
         self._say("Creating", recipe.readiness is None, "starting")

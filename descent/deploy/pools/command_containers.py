@@ -6,9 +6,12 @@ ports are the machine's: two replicas that insist on one cannot both have it.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import secrets
 import socket
 import sys
+from collections import deque
 
 from descent.deploy.pool import Start
 from descent.deploy.pools.command_docker import docker_recipe
@@ -20,11 +23,23 @@ from descent.deploy.spec.containers import Container
 __all__ = ["free_port", "recipes"]
 
 
+PORTS = range(20_000, 32_000)  # below those the system gives to whoever asks for any (32768 …)
+_given: deque[int] = deque(maxlen=1000)
+
+
 def free_port() -> int:
-    """A port of loopback that nothing listens on at this moment."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    """A port of loopback that nothing listens on, and that nobody is likely to take before the
+    process that is to have it has started. Raises OSError when all are taken."""
+    first = secrets.randbelow(len(PORTS))
+    for n in range(len(PORTS)):
+        port = PORTS[(first + n) % len(PORTS)]
+        if port in _given:
+            continue
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            _given.append(port)
+            return port
+    raise OSError(f"no port of {PORTS.start} to {PORTS.stop - 1} is free")
 
 
 def recipes(start: Start, replica: str, address: tuple[str, int] | str) -> list[Recipe]:

@@ -16,7 +16,7 @@ from typing import Any
 from descent.deploy.asking import ask
 from descent.deploy.pool import Context, LoadError, Replica, Start
 from descent.deploy.pools.child_counts import Tally
-from descent.deploy.pools.command_client import Client
+from descent.deploy.pools.command_client import Client, UpstreamError
 from descent.deploy.pools.command_container import ContainerRun
 from descent.deploy.pools.command_containers import recipes
 from descent.deploy.pools.command_proxy import Proxy
@@ -200,12 +200,14 @@ class ReplicaRun:
         for value in spec.warm_up:
             context = Context(f"warm-up-{self.name}", spec.name, self._start.version)
             headers = {"content-type": "application/json"}
-            answer = await ask(
-                only, "/", json.dumps(value).encode(), context=context, headers=headers
-            )
+            shown, body = json.dumps(value)[:100], json.dumps(value).encode()
+            try:
+                answer = await ask(only, "/", body, context=context, headers=headers)
+            except UpstreamError as error:
+                return f"warm-up with {shown}: {error}"
             if answer.status >= 400:
                 said = answer.body[:200].decode("utf-8", "replace")
-                return f"warm-up with {json.dumps(value)[:100]} answered {answer.status}: {said}"
+                return f"warm-up with {shown} answered {answer.status}: {said}"
         return ""
 
     def _raise_if_hopeless(self) -> None:

@@ -58,6 +58,8 @@ def _text(value: object) -> object:
         raise wrong(f'text is needed: write "{value}" in quotes')
     if isinstance(value, bool):
         raise wrong('text is needed: write "true" or "false" in quotes')
+    if isinstance(value, str) and "\0" in value:
+        raise wrong("a text without NUL is needed")
     return value
 
 
@@ -177,6 +179,6 @@ class Container(Part):
         for name in self.env:
             if name.startswith(RESERVED_PREFIXES):
                 raise wrong(f"env.{name}: names beginning with CORTEX_ or KUBEXIT_ are reserved")
-            if not name or "=" in name or "\0" in name + self.env[name]:
+            if not name or "=" in name or "\0" in name:
                 raise wrong(f"env.{name!r} cannot be the name of a variable")
         return self

@@ -317,6 +317,20 @@ def test_one_that_ignores_sigterm_is_killed_after_the_grace(tmp_path):
     uvloop.run(main())
 
 
+def test_who_has_less_patience_may_end_what_is_being_ended(tmp_path):
+    async def main():
+        async with running(command_spec(container("--deaf")), tmp_path) as pool:
+            pid = pid_of(pool)
+            await pool.scale(0)
+            await asyncio.sleep(0.1)
+            assert alive(pid)  # it has a minute
+            assert [one.state for one in pool.replicas()] == ["Terminating"]
+            await pool.close(0.2)
+            assert not alive(pid)
+
+    uvloop.run(main())
+
+
 def test_pre_stop_comes_first(tmp_path):
     async def main():
         log = Log()
