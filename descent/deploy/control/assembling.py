@@ -134,6 +134,7 @@ class Parts:
             spec, self.store, self.files, log,
             worker=f"{socket.gethostname()}:{self.home.path}",
             tasks=self.home.path / "tasks",
+            logs=self.home.logs / spec.name / "jobs",
             housekeeping=False,
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from descent.deploy.jobs.deliveries import Deliveries
 from descent.deploy.jobs.housekeeping import Housekeeping
 from descent.deploy.jobs.http import application
 from descent.deploy.jobs.inputs import Inputs
+from descent.deploy.jobs.logs import JobLogs
 from descent.deploy.jobs.loops import end_loop, repeat
 from descent.deploy.jobs.results import Files
 from descent.deploy.jobs.room import Room
@@ -32,7 +34,7 @@ from descent.deploy.spec import Spec
 
 __all__ = ["JobApi"]
 
-COUNT_S = 1.0
+COUNT_S, TIDY_S = 1.0, 600.0
 
 
 class JobApi:
@@ -43,6 +45,7 @@ class JobApi:
         worker: this node's name, the same after a restart: what it had leased is taken back then.
         inputs: what files a batch may name; None: the working directory, $DESCENT_INPUT_ROOTS.
         tasks: the folder of runs of tasks; None: beside the results.
+        logs: the folder of a log for each job; None: none but the API's.
         housekeeping: False where the node keeps house for all APIs.
     """
 
@@ -56,11 +59,13 @@ class JobApi:
         worker: str | None = None,
         inputs: Inputs | None = None,
         tasks: Path | None = None,
+        logs: Path | None = None,
         housekeeping: bool = True,
     ):
         node = worker or f"{socket.gethostname()}:{files.folder or ''}"
         name = f"{node}/{spec.name}/"  # the slash: names are prefixes to `Store.recover`
-        self.room = Room(spec, store, files, log or (lambda line, **fields: None), name)
+        told = log or (lambda line, **fields: None)
+        self.room = Room(spec, store, files, told, name, JobLogs(logs) if logs else None)
         self.counts: Counts = self.room.counts
         if spec.kind == "AsyncAPI":
             self.kind: AsyncKind | BatchKind | TaskKind = AsyncKind(self.room)
@@ -74,6 +79,7 @@ class JobApi:
         self._deliveries = Deliveries(self.room, self.describe)
         self._housekeeping = Housekeeping(store, files) if housekeeping else None
         self._counter: asyncio.Task[None] | None = None
+        self._tidier: asyncio.Task[None] | None = None
 
     def use(
         self, pool: Pool | None, spec: Spec, version: int, *, folder: Path | None = None
@@ -94,12 +100,14 @@ class JobApi:
         if self._housekeeping is not None:
             self._housekeeping.start()
         self._counter = repeat(self._count, f"{self.room.api} counts")
+        self._tidier = repeat(self._tidy, f"{self.room.api} logs")
 
     async def close(self, grace_s: float) -> None:
         """Stop taking work; what has begun may finish within `grace_s`, then is given back."""
         await self.kind.close(grace_s)
         await self._deliveries.close()
         await end_loop(self._counter)
+        await end_loop(self._tidier)
         if self._housekeeping is not None:
             await self._housekeeping.close()
 
@@ -136,6 +144,12 @@ class JobApi:
     async def _count(self) -> None:
         await self.status()
         await asyncio.sleep(COUNT_S)
+
+    async def _tidy(self) -> None:
+        room = self.room
+        if room.logs is not None:
+            await asyncio.to_thread(room.logs.forget, time.time() - room.spec.ttl_s)
+        await asyncio.sleep(TIDY_S)
 
     async def list(self, query: str = "") -> list[dict[str, Any]]:
         """Jobs, newest first; `query` as in HTTP (status=…&limit=…)."""

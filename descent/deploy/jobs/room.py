@@ -6,11 +6,13 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from descent.deploy.errors import HttpError
 from descent.deploy.jobs.calling import Calls
 from descent.deploy.jobs.contents import Contents
 from descent.deploy.jobs.counting import Counts
+from descent.deploy.jobs.logs import JobLogs
 from descent.deploy.jobs.loops import set_within
 from descent.deploy.jobs.results import Files
 from descent.deploy.jobs.store import Job, Store
@@ -23,15 +25,22 @@ LOOK_S = 0.5  # a job that ends on another node is seen by looking
 
 
 class Room:
-    """`log(line, **fields)` writes one line of the API's log; `worker` is this node's name."""
+    """`worker` is this node's name for it."""
 
     def __init__(
-        self, spec: Spec, store: Store, files: Files, log: Callable[..., None], worker: str
+        self,
+        spec: Spec,
+        store: Store,
+        files: Files,
+        log: Callable[..., None],
+        worker: str,
+        logs: JobLogs | None = None,
     ):
         self.spec = spec
         self.version = 0
         self.folder: Path | None = None  # what the version's owner sent
-        self.store, self.files, self.log, self.worker = store, files, log, worker
+        self.store, self.files, self.worker = store, files, worker
+        self.logs, self._log = logs, log
         self.contents = Contents(files, spec.name)
         self.calls = Calls()
         self.counts = Counts(spec.name, spec.kind)
@@ -51,6 +60,12 @@ class Room:
         """The version from now on."""
         self.spec, self.version, self.folder = spec, version, folder
         self.calls.use(pool, spec, version)
+
+    def log(self, line: str, **fields: Any) -> None:
+        """One line of the API's log, and of the job's (`job_id`) own."""
+        self._log(line, **fields)
+        if self.logs is not None and (job := fields.get("job_id")):
+            self.logs.write(job, self.api, self.version, line, fields)
 
     async def job(self, id: str) -> Job:
         """Raises `HttpError` 404 for an id that this API does not have."""

@@ -15,12 +15,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from descent.data.files import write_atomically
 from descent.deploy.jobs import shim
+from descent.deploy.jobs.logs import Output
 from descent.deploy.pools.command_process import inherited
 
 __all__ = ["Command", "Ended", "Run"]
@@ -108,10 +110,12 @@ class Run:
         with contextlib.suppress(FileNotFoundError):
             (self.folder / "stop").touch()
 
-    async def ended(self) -> Ended:
-        """Wait for the end."""
+    async def ended(self, tell: Callable[[str], None]) -> Ended:
+        """Wait for the end; `tell` hears each line it writes."""
+        output = Output(self.folder / "log.txt", tell)
         while True:
             alive = self.alive()  # before the file: the guardian writes it and then goes
+            output.hand_on(last=self.over or not alive)
             exit = self.folder / "exit.json"
             if exit.exists():
                 return self._read(json.loads(exit.read_text()))

@@ -212,7 +212,9 @@ class TaskKind:
                 return Failed(str(error), retry=False, code="unexpected_error")
             self.room.log("task started", job_id=lease.job, run=run.folder.name)
         try:
-            ended = await run.ended()
+            ended = await run.ended(
+                lambda line: self.room.log(line, job_id=lease.job, stream="stdout")
+            )
         except asyncio.CancelledError:
             if not self._leaving:
                 run.stop()

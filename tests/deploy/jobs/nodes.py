@@ -138,6 +138,7 @@ async def node(
     grace_s: float = 0.0,
     inputs: Inputs | None = None,
     code: Path | None = None,
+    logs: Path | None = None,
 ) -> AsyncIterator[Node]:
     store = Store(Database.open(f"sqlite:///{folder / 'jobs.db'}"))
     lines: list[tuple[str, dict]] = []
@@ -148,6 +149,7 @@ async def node(
         lambda line, **fields: lines.append((line, fields)),
         worker="test",
         inputs=inputs or Inputs([folder]),
+        logs=logs,
     )
     pool = FunctionPool(function)
     api.use(pool, spec, 1, folder=code or folder)

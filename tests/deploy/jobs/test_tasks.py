@@ -297,6 +297,32 @@ async def test_logs_can_be_followed(tmp_path):
 
 
 @in_loop
+async def test_what_it_writes_is_in_the_job_s_log_once(tmp_path):
+    code = (
+        "import os, time\nprint('one', flush=True)\n"
+        "while not os.path.exists('go'): time.sleep(0.02)\nprint('two\\nthree', end='')"
+    )
+    logs = tmp_path / "logs"
+
+    def messages(id):
+        lines = (logs / f"{id}.jsonl").read_text().splitlines()
+        return [line["message"] for line in map(json.loads, lines) if line.get("stream")]
+
+    async with node(tmp_path, python(code), logs=logs) as n:
+        id = await submit(n)
+        while not (logs / f"{id}.jsonl").exists() or messages(id) != ["one"]:
+            await asyncio.sleep(0.02)
+    (tmp_path / "go").touch()
+    async with node(tmp_path, python(code), logs=logs) as n:  # goes on where the other stopped
+        assert (await ended(n, id))["status"] == "succeeded"
+        assert messages(id) == ["one", "two", "three"]
+        entry = json.loads((logs / f"{id}.jsonl").read_text().splitlines()[-1])
+        assert (entry["api"], entry["version"], entry["job_id"]) == ("trainer", 1, id)
+        assert (entry["level"], entry["message"]) == ("info", "task succeeded")
+        assert n.api.room.logs.forget(time.time() + 1) == 1
+
+
+@in_loop
 async def test_schedule(tmp_path):
     spec = python("print('tick')", schedule="* * * * *")
     async with node(tmp_path, spec) as n:
@@ -340,6 +366,6 @@ def test_two_guardians_do_not_run_one_command_twice(tmp_path):
     while not (tmp_path / "runs").exists():
         time.sleep(0.01)
     other.begin(command, {})
-    assert asyncio.run(run.ended()).status == "succeeded"
-    assert asyncio.run(other.ended()).status == "succeeded"
+    assert asyncio.run(run.ended(print)).status == "succeeded"
+    assert asyncio.run(other.ended(print)).status == "succeeded"
     assert (tmp_path / "runs").read_text() == "x"
