@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -22,7 +24,7 @@ from descent.deploy.control.folders import Home
 from descent.deploy.control.launching import ensure, stop
 from descent.deploy.control.settings import NodeSettings
 
-__all__ = ["Chaos", "Seen"]
+__all__ = ["Chaos", "Seen", "ends_with_me"]
 
 RETRYABLE = (429, 502, 503, 504)
 SERVICE = """
@@ -73,6 +75,7 @@ class Chaos:
     def __enter__(self) -> Chaos:
         self.code.mkdir(parents=True, exist_ok=True)
         (self.code / "chaos_service.py").write_text(SERVICE, encoding="utf-8")
+        self._watch = ends_with_me(self.home.path)
         try:
             self.cluster.up()
             self.node, _ = ensure(NodeSettings(port=0, home=self.home.path))
@@ -89,6 +92,7 @@ class Chaos:
             stop(self.home)
         finally:
             self.cluster.down()
+            self._watch.communicate()
 
     def client(self) -> Client:
         return Client(self.node.url, self.home.token, local=True)
@@ -185,6 +189,18 @@ class Chaos:
 
 
 _OPEN = ("in_queue", "in_progress", "pending", "enqueuing", "running")
+
+
+def ends_with_me(home: Path) -> subprocess.Popen[bytes]:
+    """A process that ends the cluster and node of `home` when this one has ended, however it did;
+    `communicate()` ends it."""
+    code = (
+        "import sys; from pathlib import Path; sys.stdin.read(); home = Path(sys.argv[1])\n"
+        "from descent.deploy.cluster.local import LocalCluster; LocalCluster(home).down()\n"
+        "from descent.deploy.control.launching import stop, Home; stop(Home(home))\n"
+    )
+    command = [sys.executable, "-c", code, str(home)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 
 
 def _name(pid: int) -> str:

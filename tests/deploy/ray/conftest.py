@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from bench.sides.chaos import ends_with_me
 from descent.deploy.cluster.local import LocalCluster
 from descent.deploy.pool import Context, Start
 from descent.deploy.spec import RealtimeSpec
@@ -60,12 +61,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     if importlib.util.find_spec("ray") is None:
         pytest.skip("ray is not installed: pip install 'descent-ml[ray]'")
-    local = LocalCluster(tmp_path_factory.mktemp("home"))
+    home = tmp_path_factory.mktemp("home")
+    local, watch = LocalCluster(home), ends_with_me(home)
     try:
         local.up()
         yield local
     finally:
         local.down()
+        watch.communicate()
 
 
 @pytest.fixture

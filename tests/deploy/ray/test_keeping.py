@@ -8,6 +8,7 @@ import pytest
 
 from descent.deploy.asking import ask
 from descent.deploy.pool import LoadError
+from descent.deploy.pools.ray import keeping
 from descent.deploy.pools.ray import pool as pools
 from descent.deploy.pools.ray.driving import Address, Driving, RayUnavailable
 from descent.deploy.pools.ray.guarding import SECRET_HEADER, Guarded, with_secret
@@ -87,7 +88,7 @@ def test_one_that_cannot_load_is_tried_ever_more_seldom(started, monkeypatch):
             seconds = 0
         await real(seconds)
 
-    monkeypatch.setattr(pools.asyncio, "sleep", sleep)
+    monkeypatch.setattr(keeping.asyncio, "sleep", sleep)
 
     async def scenario(pool, driving, given):
         await pool.scale(1)
@@ -103,6 +104,14 @@ def test_the_first_failure_is_the_deploys(started):
             await pool.begin(5)
 
     run(scenario, started, ["failed"])
+
+
+def test_a_failure_is_not_taken_for_want_of_room(started):
+    async def scenario(pool, driving, given):
+        with pytest.raises(LoadError, match="no weights"):
+            await pool.begin(5)
+
+    run(scenario, started, ["failed", "silent"], replicas=2)
 
 
 def test_no_room_is_said(started, monkeypatch):
@@ -148,7 +157,7 @@ def test_news_of_an_older_life_is_not_believed(started):
 
 
 def test_nobody_waits_for_the_hopeless(started, monkeypatch):
-    monkeypatch.setattr(pools, "AGAIN_S", 0.0)
+    monkeypatch.setattr(keeping, "AGAIN_S", 0.0)
 
     async def scenario(pool, driving, given):
         await pool.scale(1)

@@ -198,6 +198,24 @@ def test_lost_cluster_costs_no_node(cluster, started):
     asyncio.run(run())
 
 
+def test_a_cluster_that_is_ended_and_begun_again(cluster, started):
+    """The node lives, says 503, and goes on with the new cluster."""
+
+    async def run():
+        async with pool_of(cluster, started("Service")) as pool:
+            await asyncio.to_thread(cluster.down)
+            await until(lambda: states(pool) != ["Ready"])
+            await until(lambda: pool._replicas[0].hopeless, seconds=60)
+            status, said, _ = await send(pool, 1)
+            assert status == 503
+            assert "no Ray cluster" in said["error"]["message"]
+            await asyncio.to_thread(cluster.up)
+            await until(lambda: states(pool) == ["Ready"], seconds=60)
+            assert (await send(pool, 2))[:2] == (200, 2)
+
+    asyncio.run(run())
+
+
 def test_wrong_address_says_so(cluster, started):
     async def run():
         backend = RayBackend(lambda: Address("127.0.0.1:1", cluster.token_file))
