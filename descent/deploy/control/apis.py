@@ -81,9 +81,16 @@ class Api:
         return "live" if self.live else "failed"
 
     async def deploy(
-        self, spec: Spec, by: str, base: Path | None, *, force: bool = False
+        self,
+        spec: Spec,
+        by: str,
+        base: Path | None,
+        *,
+        force: bool = False,
+        reason: str = "",
     ) -> tuple[Version, bool]:
         """Make a new version live; False beside it: nothing had changed, nothing was done.
+        `reason`, why it is made, is remembered with it.
 
         Raises `DeployError` (what was sent cannot be used) or `LoadFailed`.
         """
@@ -102,7 +109,7 @@ class Api:
                 version = await self._record(spec, kept, by, incoming)
             finally:
                 await asyncio.to_thread(shutil.rmtree, incoming, True)
-            await self._bring(version)
+            await self._bring(version, reason)
             await self._prune()
             return await self.records.get(version.number), True
 
@@ -196,7 +203,7 @@ class Api:
                     with contextlib.suppress(LoadFailed):
                         await self._bring(await self.records.get(number))
 
-    async def _bring(self, version: Version) -> None:
+    async def _bring(self, version: Version, reason: str = "") -> None:
         """Load a version beside the live one, switch, let the old one end."""
         number, spec = version.number, make_spec(version.spec)
         self.loading = number
@@ -204,13 +211,16 @@ class Api:
             try:
                 live = await self.starter.start(spec, number, self._files(version))
             except LoadError as error:
-                reason = str(error).replace(f"{self._files(version)}/", "")
-                await self._failed(version, reason)
-                raise LoadFailed(self._said(number, reason)) from error
+                why = str(error).replace(f"{self._files(version)}/", "")
+                await self._failed(version, why)
+                raise LoadFailed(self._said(number, why)) from error
             try:
                 if self.live is not None and self.live.pool is not None:
                     await self.starter.grow(live, ready(self.live.pool))
-                await self.records.activate(number, self.live.version if self.live else None)
+                if version.state in ("live", "retired"):
+                    reason = reason or version.reason  # why it was made stays known
+                before = self.live.version if self.live else None
+                await self.records.activate(number, before, reason)
             except BaseException:
                 await live.close(self.grace_s)
                 raise

@@ -183,23 +183,19 @@ class Controller:
             raise DeployError(f"'{name}' has no live version")
         written = live.spec.model_dump(mode="json", exclude_unset=True)
         spec = make_spec({**written, **change(live.spec)})
-        api = self.api(name)
-        version, new = await api.deploy(spec, by, None)
-        if reason and new:
-            await self.versions.set_state(name, version.number, version.state, reason)
-            version = await api.records.get(version.number)
+        version, _ = await self.api(name).deploy(spec, by, None, reason=reason)
         return version
 
-    async def history(self, name: str) -> list[dict[str, Any]]:
-        """Every version with what it changed against the one before, the latest first."""
-        versions = list(await self.api(name).records.list())
+    async def history(self, name: str, limit: int = 100) -> list[dict[str, Any]]:
+        """Versions with what each changed against the one before, the latest first."""
+        versions = list(await self.api(name).records.list(limit + 1))
         out = []
         for version, before in zip(versions, [*versions[1:], None]):
             lines = [] if before is None else changes(before.spec, version.spec)
             if before is not None and before.folder != version.folder:
                 lines.append("what was sent: changed")
             out.append({**as_dict(version), "changes": lines})
-        return out
+        return out[:limit]
 
     def _made(self, name: str, kind: str) -> Api:
         return Api(

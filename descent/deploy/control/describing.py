@@ -14,12 +14,14 @@ from descent.deploy.control.apis import Api
 from descent.deploy.control.controlling import Controller, Deployed
 from descent.deploy.control.folders import Home
 from descent.deploy.control.settings import NodeSettings
+from descent.deploy.control.splitting import SplitFront
 from descent.deploy.errors import HttpError
 from descent.deploy.gateway.metrics import quantile_s
 
 __all__ = ["Description"]
 
 
+DESCRIBED_VERSIONS = 20  # `versions` shows more
 _OPEN = ("pending", "enqueuing", "running", "in_queue", "in_progress")
 
 
@@ -111,7 +113,7 @@ class Description:
         )
         out["signature"] = live.served.signature if live else None
         out["loaded_s"] = live.loaded_s if live else None
-        out["versions"] = await self.controller.history(name)
+        out["versions"] = await self.controller.history(name, DESCRIBED_VERSIONS)
         out["status"] = await api.front.status() if api.front is not None else {}
         out["decisions"] = self.decisions(name)[:5]
         if live and api.endpoint:
@@ -141,8 +143,9 @@ class Description:
         """A line that asks the API."""
         from descent.deploy.service.curl import curl_line
 
-        assert api.live is not None
-        return curl_line(self.url() + (api.endpoint or ""), api.live.served.signature)
+        return curl_line(
+            self.url() + (api.endpoint or ""), _asked(api), key=self.settings.require_keys
+        )
 
     def log_file(self, name: str, version: int, job: str | None) -> Path:
         """The file a log is in. Raises `HttpError` for an id that is none."""
@@ -170,6 +173,22 @@ class Description:
         if jobs is None:
             raise HttpError(409, "refused", f"'{name}' is a {api.kind}: it has no jobs")
         return jobs
+
+
+def _asked(api: Api) -> dict[str, Any] | None:
+    """What is sent to an API's address: the value, or the submission around it."""
+    live, front = api.live, api.front
+    signature = None if live is None else live.served.signature
+    if isinstance(front, SplitFront):
+        target = front.find(front.spec.apis[0].name)
+        signature = None if target is None else target.signature
+    if api.kind == "TaskAPI":
+        return {"examples": [{"config": {}}]}
+    if api.kind == "BatchAPI":
+        first = ((signature or {}).get("examples") or [[]])[0]
+        items = first if isinstance(first, list) and first else [first or {}]
+        return {"examples": [{"workers": 1, "item_list": {"items": items, "batch_size": 1}}]}
+    return signature
 
 
 def _with_end(job: dict[str, Any]) -> dict[str, Any]:

@@ -129,7 +129,8 @@ class ControlApp:
         return JSONResponse(await self.description.api(request.path_params["name"]))
 
     async def versions(self, request: Request) -> Response:
-        history = await self.controller.history(request.path_params["name"])
+        limit = min(1000, max(1, _whole(request, "limit", 100)))
+        history = await self.controller.history(request.path_params["name"], limit)
         return JSONResponse({"versions": history})
 
     async def errors(self, request: Request) -> Response:

@@ -27,7 +27,10 @@ OPERATIONS: list[tuple[str, str, str, str, dict[str, str], dict[str, Any] | None
         "delete", "/-/apis/{name}", "delete", "End an API and forget it",
         {"keep_jobs": "boolean", "force": "boolean"}, None,
     ),
-    ("get", "/-/apis/{name}/versions", "versions", "Every version and what it changed", {}, None),
+    (
+        "get", "/-/apis/{name}/versions", "versions", "Versions and what each changed",
+        {"limit": "integer"}, None,
+    ),
     (
         "post", "/-/apis/{name}/refresh", "refresh", "Load the live version anew and switch to it",
         {}, None,

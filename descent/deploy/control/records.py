@@ -35,13 +35,14 @@ class Records:
         """It could not be loaded."""
         await self.versions.set_state(self.name, number, "failed", reason)
 
-    async def activate(self, number: int, before: int | None) -> None:
+    async def activate(self, number: int, before: int | None, reason: str = "") -> None:
         """From now on this one is brought back after a restart. That is one write; the states
         follow, and `settle` repairs them should the node die in between."""
         await self.versions.activate(self.name, number)
-        await self.versions.set_state(self.name, number, "live")
+        await self.versions.set_state(self.name, number, "live", reason)
         if before is not None and before != number:
-            await self.versions.set_state(self.name, before, "retired")
+            said = (await self.get(before)).reason
+            await self.versions.set_state(self.name, before, "retired", said)
 
     async def settle(self, active: int | None) -> None:
         """After a restart: states as they must be."""
@@ -55,9 +56,9 @@ class Records:
                 said = "the node stopped while it was being loaded"
                 await self.versions.set_state(self.name, version.number, "interrupted", said)
 
-    async def list(self) -> Sequence[Version]:
+    async def list(self, limit: int = 1000) -> Sequence[Version]:
         """The latest first."""
-        return await self.versions.list(self.name, 1000)
+        return await self.versions.list(self.name, limit)
 
     async def get(self, number: int) -> Version:
         """One version. Raises `DeployError`."""

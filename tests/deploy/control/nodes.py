@@ -20,6 +20,7 @@ class Says:
         if self.config.get("breaks"): raise RuntimeError(self.config["breaks"])
     async def predict(self, value: int) -> dict:
         return {"says": self.config.get("says"), "value": value}
+def task(config): print("ran")
 class Sum:
     def predict(self, value: list[int]) -> int: return sum(value)
 """
