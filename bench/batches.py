@@ -34,9 +34,9 @@ import os, time
 
 class Doubles:
     def predict(self, items: list) -> list:
-        time.sleep(0.02)
         with open(os.environ["BENCH_CALLS"], "a") as calls:
             calls.write(f"{items[0]} {os.getpid()}\\n")
+        time.sleep(0.02)
         return [2 * item for item in items]
 
     def on_job_complete(self):
