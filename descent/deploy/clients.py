@@ -24,23 +24,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from descent.deploy import wire
 from descent.deploy.control.environments import Environments
 from descent.deploy.control.folders import Home
 from descent.deploy.errors import DeployError
+from descent.deploy.wire import RequestError
 
 __all__ = ["Client", "RequestError", "client", "env_delete", "env_list", "new_client"]
 
 _PATIENCE_S = 60.0
-
-
-class RequestError(DeployError):
-    """What a node or a service answered instead of a result; `body` is the answer."""
-
-    def __init__(self, message: str, status: int, code: str | None, body: Any) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.body = body
 
 
 def client(
@@ -220,11 +212,11 @@ class Client:
         query = {"lines": lines, "follow": follow, "version": version, "job": job}
         params = {key: value for key, value in query.items() if value is not None}
         with self._http.stream(
-            "GET", f"/-/apis/{name}/logs", params=params, headers=_bearer(self._token)
+            "GET", f"/-/apis/{name}/logs", params=params, headers=wire.bearer(self._token)
         ) as answer:
             if answer.status_code >= 400:
                 answer.read()
-                raise _failure(answer)
+                raise wire.failure(answer)
             for line in answer.iter_lines():
                 if line:
                     yield json.loads(line)
@@ -271,8 +263,8 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Ask a RealtimeAPI; bytes are sent as they are, anything else as JSON."""
-        answer = self._request(method, self._path(name, path), **_body(value, headers))
-        return _result(answer)
+        answer = self._request(method, self._path(name, path), **wire.body(value, headers))
+        return wire.result(answer)
 
     def stream(
         self,
@@ -283,14 +275,14 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> Iterator[Any]:
         """Ask and yield what comes: values of a text/event-stream, else pieces of bytes."""
-        sent = _body(value, {"accept": "text/event-stream, */*", **(headers or {})})
-        sent["headers"] = {**_bearer(self._key), **sent["headers"]}
+        sent = wire.body(value, {"accept": "text/event-stream, */*", **(headers or {})})
+        sent["headers"] = {**wire.bearer(self._key), **sent["headers"]}
         with self._http.stream("POST", self._path(name, path), **sent) as answer:
             if answer.status_code >= 400:
                 answer.read()
-                raise _failure(answer)
+                raise wire.failure(answer)
             if answer.headers.get("content-type", "").startswith("text/event-stream"):
-                yield from _events(answer.iter_lines())
+                yield from wire.events(answer.iter_lines())
             else:
                 yield from answer.iter_bytes()
 
@@ -309,7 +301,9 @@ class Client:
         """
         extra = {**(headers or {}), "idempotency-key": idempotency_key or secrets.token_hex(16)}
         query = {"params": {"dryRun": "true"}} if dry_run else {}
-        return _result(self._request("POST", self._path(name, ""), **_body(value, extra), **query))
+        return wire.result(
+            self._request("POST", self._path(name, ""), **wire.body(value, extra), **query)
+        )
 
     def get_job(self, name: str, job: str) -> dict[str, Any]:
         """A job's state."""
@@ -352,7 +346,7 @@ class Client:
         until = time.monotonic() + self.patience_s
         delay_s = 0.1
         safe = method != "POST" or "idempotency-key" in sent.get("headers", {})
-        bearer = _bearer(self._token if path.startswith("/-/") else self._key)
+        bearer = wire.bearer(self._token if path.startswith("/-/") else self._key)
         sent["headers"] = {**bearer, **sent.get("headers", {})}
         while True:
             try:
@@ -372,73 +366,13 @@ class Client:
             if answer.status_code < 400:
                 return answer
             if answer.status_code not in (429, 503):
-                raise _failure(answer)
-            delay_s = _retry_after_s(answer) or min(2.0, delay_s * 2)
+                raise wire.failure(answer)
+            delay_s = wire.retry_after_s(answer) or min(2.0, delay_s * 2)
             if time.monotonic() + delay_s > until:
-                raise _failure(answer)
+                raise wire.failure(answer)
             time.sleep(delay_s)
 
 
 def _whoami() -> str:
     """Who deploys, as versions remember it."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
-
-
-def _bearer(token: str | None) -> dict[str, str]:
-    return {} if token is None else {"authorization": f"Bearer {token}"}
-
-
-def _body(value: Any, headers: Mapping[str, str] | None) -> dict[str, Any]:
-    kept = dict(headers or {})
-    if value is None:
-        return {"headers": kept}
-    if isinstance(value, bytes | bytearray | memoryview):
-        kept.setdefault("content-type", "application/octet-stream")
-        return {"content": bytes(value), "headers": kept}
-    kept.setdefault("content-type", "application/json")
-    return {"content": json.dumps(value).encode(), "headers": kept}
-
-
-def _result(answer: Any) -> Any:
-    kind = answer.headers.get("content-type", "").partition(";")[0]
-    if kind == "application/json" or kind.endswith("+json"):
-        return answer.json()
-    return answer.text if kind.startswith("text/") else answer.content
-
-
-def _failure(answer: Any) -> RequestError:
-    """An answer that is an error, as the exception for it."""
-    try:
-        body = answer.json()
-        said = body["error"]
-        message, code = said["message"], said.get("code")
-        if request_id := said.get("request_id"):
-            message += f" (request {request_id})"
-    except (ValueError, KeyError, TypeError):
-        body, code = answer.text, None
-        message = f"{answer.status_code}: {answer.text[:500] or answer.reason_phrase}"
-    return RequestError(message, answer.status_code, code, body)
-
-
-def _retry_after_s(answer: Any) -> float | None:
-    text = answer.headers.get("retry-after", "")
-    return float(text) if text.isdigit() else None
-
-
-def _events(lines: Iterator[str]) -> Iterator[Any]:
-    """Values of a text/event-stream; an `error` event is raised."""
-    for line in lines:
-        if not line.startswith("data:"):
-            continue
-        text = line[5:].strip()
-        if text == "[DONE]":
-            return
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        if isinstance(value, dict) and set(value) == {"error"}:
-            said = value["error"]
-            message = said.get("message", str(said)) if isinstance(said, dict) else str(said)
-            raise RequestError(message, 200, None, value)
-        yield value
