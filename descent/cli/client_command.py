@@ -29,6 +29,6 @@ def client(
         known = node.get_api(api)
         url = f"{node.url}{known['endpoint']}"
     if curl:
-        print(curl_line(url, known.get("signature")))
+        print(curl_line(url, known.get("signature"), kind=known["kind"]))
     else:
         print(client_source(api, url, known.get("signature"), kind=known["kind"]), end="")

@@ -144,7 +144,10 @@ class Description:
         from descent.deploy.service.curl import curl_line
 
         return curl_line(
-            self.url() + (api.endpoint or ""), _asked(api), key=self.settings.require_keys
+            self.url() + (api.endpoint or ""),
+            _signature(api),
+            kind=api.kind or "RealtimeAPI",
+            key=self.settings.require_keys,
         )
 
     def log_file(self, name: str, version: int, job: str | None) -> Path:
@@ -175,19 +178,13 @@ class Description:
         return jobs
 
 
-def _asked(api: Api) -> dict[str, Any] | None:
-    """What is sent to an API's address: the value, or the submission around it."""
+def _signature(api: Api) -> dict[str, Any] | None:
+    """What an API takes; a splitter what its first target does."""
     live, front = api.live, api.front
     signature = None if live is None else live.served.signature
     if isinstance(front, SplitFront):
         target = front.find(front.spec.apis[0].name)
         signature = None if target is None else target.signature
-    if api.kind == "TaskAPI":
-        return {"examples": [{"config": {}}]}
-    if api.kind == "BatchAPI":
-        first = ((signature or {}).get("examples") or [[]])[0]
-        items = first if isinstance(first, list) and first else [first or {}]
-        return {"examples": [{"workers": 1, "item_list": {"items": items, "batch_size": 1}}]}
     return signature
 
 

@@ -12,14 +12,21 @@ __all__ = ["curl_line", "python_line"]
 _JSON = "application/json"
 
 
-def curl_line(url: str, signature: Mapping[str, Any] | None, *, key: bool = False) -> str:
+def curl_line(
+    url: str,
+    signature: Mapping[str, Any] | None,
+    *,
+    kind: str = "RealtimeAPI",
+    key: bool = False,
+) -> str:
     """A `curl` command that asks `url` (the API's whole address) with the first example.
 
     Args:
         signature: a pool's; None: some JSON.
+        kind: the API's; a batch or a task is asked with a job.
         key: requests need an API key.
     """
-    known = signature or {}
+    known = _asked(signature or {}, kind)
     media = known.get("input_type") or _JSON
     parts = ["curl"]
     if known.get("stream"):
@@ -38,9 +45,9 @@ def curl_line(url: str, signature: Mapping[str, Any] | None, *, key: bool = Fals
     return " ".join(parts)
 
 
-def python_line(url: str, signature: Mapping[str, Any] | None) -> str:
+def python_line(url: str, signature: Mapping[str, Any] | None, *, kind: str = "RealtimeAPI") -> str:
     """The same as one expression of Python, with httpx."""
-    known = signature or {}
+    known = _asked(signature or {}, kind)
     media = known.get("input_type") or _JSON
     if media == "*/*":
         return f"httpx.get({url!r})"
@@ -49,6 +56,19 @@ def python_line(url: str, signature: Mapping[str, Any] | None) -> str:
         return f'httpx.post({url!r}, {given}, headers={{"Accept": "application/json"}}).json()'
     result = ".json()" if known.get("output_type", _JSON) == _JSON else ".content"
     return f"httpx.post({url!r}, {given}){result}"
+
+
+def _asked(signature: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """What is sent to an API of this kind, and answered at once."""
+    if kind == "BatchAPI":
+        example = _example(signature)
+        items = example if isinstance(example, list) else [example]
+        return {"examples": [{"workers": 1, "item_list": {"items": items, "batch_size": 1}}]}
+    if kind == "TaskAPI":
+        return {"examples": [{"config": {}}]}
+    if kind == "AsyncAPI":
+        return {**signature, "stream": False, "output_type": _JSON}
+    return signature
 
 
 def _example(signature: Mapping[str, Any]) -> Any:

@@ -70,7 +70,8 @@ class Faces:
         below = scope["path"][len(route.endpoint) :]
         signature = self._signature(route) or {}
         own = _answers_itself(signature)
-        if own and self._keys() and _is_public(signature, below):
+        served = getattr(route, "served", None)  # None: a splitter, which chooses
+        if own and self._keys() and served is not None and _is_public(signature, below):
             return _straight_to(route)
         if below in ("", "/"):
             asked = _accept(scope)
@@ -123,8 +124,8 @@ class Faces:
                     "kind": route.kind,
                     "endpoint": route.endpoint,
                     **{key: signature.get(key) for key in _SHOWN},
-                    "curl": curl_line(url, signature, key=self._keys()),
-                    "python": python_line(url, signature),
+                    "curl": curl_line(url, signature, kind=route.kind, key=self._keys()),
+                    "python": python_line(url, signature, kind=route.kind),
                     "keys": self._keys(),
                 },
                 scope,

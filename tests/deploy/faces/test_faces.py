@@ -61,6 +61,8 @@ def test_the_line_to_copy_works(http: httpx.Client, url: str) -> None:
     for name in ("pricer", "repeat", "speaker", "scale", "anything"):
         line = http.get(f"/{name}/").json()["python"]
         assert eval(line, {"httpx": httpx}) is not None
+    for name, field in (("later", "id"), ("many", "job_id")):
+        assert field in eval(http.get(f"/{name}/-/about.json").json()["python"], {"httpx": httpx})
 
 
 def test_lines_are_quoted_for_the_shell() -> None:
@@ -72,6 +74,7 @@ def test_lines_are_quoted_for_the_shell() -> None:
     sent = words.split("\n-d\n")[1].rstrip("\n")
     assert json.loads(sent) == hostile["examples"][0]
     assert "-N" in line
+    assert """-d '{"config": {}}'""" in curl_line("http://h/a", hostile, kind="TaskAPI")
     binary = {"input_type": "image/*", "output_type": "image/png"}
     assert "--data-binary @FILE" in curl_line("http://h/a", binary)
     assert python_line("http://h/a", binary).endswith(".content")

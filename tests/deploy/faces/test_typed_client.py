@@ -33,6 +33,7 @@ def made(http: httpx.Client) -> Any:
 
     def made(name: str, cls: str) -> Any:
         response = http.get(f"/{name}/-/client.py")
+        assert response.status_code == 200, response.text
         assert response.headers["content-type"].startswith("text/x-python")
         module = load(response.text)
         return module, getattr(module, cls)

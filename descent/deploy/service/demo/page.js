@@ -6,6 +6,7 @@ import { blob, coloured, failure, Stream, value } from "./show.js";
 const $ = (id) => document.getElementById(id);
 const base = new URL("./", location.href); // …/sorter/
 const JSON_TYPE = "application/json";
+const JOBS = ["AsyncAPI", "BatchAPI", "TaskAPI"];
 
 let about; // the signature
 let here; // the part of it that is asked: the API's own, or one of its endpoints
@@ -28,7 +29,7 @@ async function start() {
   document.querySelector("nav").hidden = about.keys; // a link cannot send one
   $("key-label").hidden = !about.keys;
   $("key").value = key;
-  $("run").textContent = about.kind === "RealtimeAPI" ? "Run" : "Submit";
+  $("run").textContent = JOBS.includes(about.kind) ? "Submit" : "Run";
   paths();
   choose(0);
   $("form").addEventListener("submit", (event) => { event.preventDefault(); run(); });
@@ -216,7 +217,7 @@ async function run() {
   try {
     const response = await send(given);
     if (!response.ok) await refused(response);
-    else if (about.kind !== "RealtimeAPI") await follow(await response.json());
+    else if (JOBS.includes(about.kind)) await follow(await response.json());
     else await show(response, began);
     took(performance.now() - began, response.status);
   } catch (error) {
