@@ -9,8 +9,9 @@ A model is opened by `load`, once; what stands under `config` are the options of
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ class Completions:
         from descent.view.pages import explain_routes
 
         given = {key: self.config.get(key) for key in _OPTIONS}
-        made = open_model(self.model, name=self.name, **given)  # type: ignore[arg-type]
+        with _said_plainly():
+            made = open_model(self.model, name=self.name, **given)  # type: ignore[arg-type]
         self.notes = made.notes
         limits = {"max_running": 16, **{k: v for k, v in self.config.items() if k in _LIMITS}}
         app = make_app(
@@ -105,8 +107,9 @@ class Translations:
         from descent.goals.folder import RunFolder
         from descent.goals.translate import load_translator
 
-        run = RunFolder.open(self.run)
-        self.translator = load_translator(run)
+        with _said_plainly():
+            run = RunFolder.open(self.run)
+            self.translator = load_translator(run)
         if prompt := run.config.get("data", {}).get("prompt"):
             self.examples = [{"text": prompt}]
 
@@ -126,6 +129,18 @@ class Translations:
     def unload(self) -> None:
         """Free the weights."""
         self.translator = None
+
+
+@contextlib.contextmanager
+def _said_plainly() -> Iterator[None]:
+    """What is wrong with a model is a sentence already; the line of ours that said it is not."""
+    from descent.data.errors import DataError
+    from descent.goals.folder import RunError
+
+    try:
+        yield
+    except (DataError, RunError) as error:
+        raise LoadError(str(error)) from error
 
 
 async def _not_loaded(scope: Scope, receive: Receive, send: Send) -> None:

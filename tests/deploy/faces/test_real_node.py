@@ -10,7 +10,9 @@ import pytest
 import schemathesis
 from hypothesis import given, settings
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
+from typer.testing import CliRunner
 
+from descent.cli.main import assemble
 from tests.deploy.control.nodes import TestNode
 from tests.deploy.faces.site import SERVICES
 from tests.deploy.faces.test_openapi import CHECKS, SHALLOW
@@ -43,6 +45,15 @@ def test_its_faces(node: Any) -> None:
         assert page.text.startswith("<!doctype html>")
         assert "class Pricer(Connection)" in http.get("/pricer/-/client.py").text
         OPENAPI_31_VALIDATOR.validate(http.get("/later/openapi.json").json())
+
+
+def test_the_command_writes_the_client(node: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESCENT_HOME", str(node.home.path))
+    written = CliRunner().invoke(assemble("client"), ["client", "pricer"])
+    assert written.exit_code == 0
+    assert f"address = '{node.url}/pricer'" in written.stdout
+    line = CliRunner().invoke(assemble("client"), ["client", "later", "--curl"]).stdout
+    assert line.startswith(f"curl {node.url}/later -H")
 
 
 @pytest.mark.slow

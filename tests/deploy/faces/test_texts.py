@@ -110,6 +110,14 @@ def test_a_text_model_before_load_and_with_a_wrong_option(names_run: Path) -> No
         asked(fresh.asgi, "/v1/models", method="GET")
 
 
+def test_what_is_wrong_with_a_model_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(LoadError, match="`descent pull nobody/nothing` fetches it"):
+        open_target("nobody/nothing").load()
+    (tmp_path / "config.json").write_text('{"format": "descent-run.v1", "goal": "translate"}')
+    with pytest.raises(LoadError, match=r"tokenizer\.json"):
+        open_target(tmp_path).load()
+
+
 def test_a_translation(translate_run: Path) -> None:
     service = open_target(translate_run)
     assert isinstance(service, Translations)
