@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 
 from descent.deploy.control.apis import Api
@@ -11,6 +12,7 @@ from descent.deploy.gateway.metrics import Metrics
 from descent.deploy.pool import Pool
 from descent.deploy.pools.residing import ResidentPool
 from descent.deploy.scale.scaling import Subject
+from descent.deploy.spec.containers import Compute
 
 __all__ = ["Scaled"]
 
@@ -48,6 +50,7 @@ class Scaled:
                 limits_of(live.spec, replicas, served.signature)
             ),
             several=self._several(live),
+            room=self._room(live),
             log=live.log,
         )  # fmt: skip
 
@@ -57,8 +60,20 @@ class Scaled:
             name, live.spec, pool,
             load=lambda: counts.queued + counts.active,
             several=self._several(live),
+            room=self._room(live),
             log=live.log,
         )  # fmt: skip
 
     def _several(self, live: Live) -> bool:
         return backend_of(live.spec, self._default) != "local"
+
+    def _room(self, live: Live) -> int | None:
+        """Processes of this machine share its processors: as many as ask for no more than there
+        are (`compute.cpu`, 0.2 unless set), and what its owner has set as the minimum."""
+        spec = live.spec
+        if backend_of(spec, self._default) != "command":
+            return None
+        compute = [one.compute for one in spec.pod.containers] or [Compute()]
+        asked = sum(one.cpu or 0.0 for one in compute)
+        most = int((os.cpu_count() or 1) / asked + 1e-9) if asked else spec.autoscaling.max_replicas
+        return max(1, spec.autoscaling.min_replicas, most)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from descent.deploy.scale import cortex, ray_serve
@@ -56,8 +57,9 @@ class Autoscaler:
         """Note how many requests are queued, running or held now (jobs: visible and leased)."""
         self.samples.add(self._clock(), in_flight, source)
 
-    def tick(self, running: int | None = None) -> Decision:
-        """Decide; `running`: replicas that answer now, as many as asked for when not given."""
+    def tick(self, running: int | None = None, room: int | None = None) -> Decision:
+        """Decide; `running`: replicas that answer now, as many as asked for when not given;
+        `room`: how many there can be where they run."""
         now = self._clock()
         if self.spec.policy == "ray":
             settings = self.spec.ray_autoscaling
@@ -79,6 +81,10 @@ class Autoscaler:
                 in_flight=self.samples.average(now),
                 now=now,
             )
+        if room is not None and decision.target > max(room, decision.current):
+            reason = f"there is room for {room} here"
+            target = max(room, decision.current)
+            decision = replace(decision, target=target, reasons=(*decision.reasons, reason))
         return self.note(decision)
 
     def awaken(self) -> Decision:

@@ -36,7 +36,8 @@ class Subject:
 
     `load()`: in flight and queued. `ended()`: how many requests have ended so far, and the seconds
     they took. `place`: where requests wait; None for jobs, which wait in their store.
-    `limit(replicas)`: admission for so many replicas. `several`: whether the pool can have them.
+    `limit(replicas)`: admission for so many replicas. `several`: whether the pool can have them,
+    `room`: how many there can be at most where they run; None: nobody knows.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Subject:
     ended: Callable[[], tuple[int, float]] = lambda: (0, 0.0)
     limit: Callable[[int], None] = lambda replicas: None
     several: bool = True
+    room: int | None = None
     log: Callable[..., None] = lambda line, **fields: None
 
 
@@ -120,7 +122,7 @@ class Scaler:
             return None
         self._next_tick = now + self.autoscaler.tick_s
         self.changed = True
-        return await self._do(self.autoscaler.tick(self._ready))
+        return await self._do(self.autoscaler.tick(self._ready, self.subject.room))
 
     def why(self) -> list[dict[str, Any]]:
         """The last decisions, newest first."""

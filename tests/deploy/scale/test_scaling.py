@@ -45,7 +45,8 @@ class Pool:
 class World:
     """An API in simulated time; `load` is what is in flight beyond real requests."""
 
-    def __init__(self, several=True, replicas=1, **fields):
+    def __init__(self, several=True, replicas=1, room=None, **fields):
+        self.room = room
         self.now, self.load = 0.0, 0.0
         self.count, self.seconds = 0, 0.0
         self.pool = Pool(replicas)
@@ -69,6 +70,7 @@ class World:
             lambda: (self.count, self.seconds),
             limit,
             self.several,
+            self.room,
         )
 
     async def pass_(self, seconds):
@@ -97,6 +99,19 @@ def test_follows_the_policy_and_the_gateway_follows():
         assert world.limits == [1, 2, 3, 5]
         assert world.served.limits.max_concurrency == 10
         assert world.scaler.why()[0]["text"].startswith("3 → 5: 10 in flight")
+
+    asyncio.run(run())
+
+
+def test_no_more_than_there_is_room_for():
+    async def run():
+        world = World(room=3)
+        await world.scaler.adopt(world.subject())
+        world.load = 10
+        await world.pass_(205)
+        assert world.pool.asked == [1, 2, 3]
+        assert world.scaler.why()[0]["text"].startswith("3 stays: 10 in flight")
+        assert world.scaler.why()[0]["text"].endswith("there is room for 3 here")
 
     asyncio.run(run())
 

@@ -25,7 +25,7 @@ log = logging.getLogger("descent.deploy.ray")
 
 __all__ = ["Address", "Driving", "RayUnavailable"]
 
-LISTENS_S, CONNECT_S = 5.0, 60.0
+LISTENS_S, CONNECT_S, LOOK_S = 5.0, 60.0, 2.0
 LINE_BYTES = 64 * 2**20
 
 Hear = Callable[[dict[str, Any]], None]
@@ -57,6 +57,7 @@ class Driving:
         self._writer: asyncio.StreamWriter | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
         self._hearers: dict[str, Hear] = {}
         self._said: deque[str] = deque(maxlen=20)  # the driver's last lines
         self.address: Address | None = None
@@ -105,6 +106,8 @@ class Driving:
     async def close(self) -> None:
         """End the driver and with it every replica it has started."""
         process = self._process
+        if self._looking is not None:
+            self._looking.cancel()
         if self._writer is not None:
             self._writer.close()
         if process is not None:
@@ -158,6 +161,8 @@ class Driving:
             raise
         self.machines, self._writer = event["machines"], writer
         self._reading = asyncio.create_task(self._read(reader, writer, saying))
+        if self.fixed:
+            self._looking = asyncio.create_task(self._look(self._process))
 
     def _refusal(self, reason: str) -> str:
         assert self.address is not None
@@ -183,6 +188,20 @@ class Driving:
         for replica, hear in list(self._hearers.items()):
             self._tell(hear, {**gone, "replica": replica})
         self._hearers.clear()
+
+    async def _look(self, process: asyncio.subprocess.Process) -> None:
+        """End the driver once its head is gone, which Ray itself takes a minute to believe. Not for
+        clusters elsewhere: their heads may come back and find their replicas."""
+        missed = 0
+        while process.returncode is None and missed < 2:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await _listens(self.address.address if self.address else "")
+                missed = 0
+            except RayUnavailable:
+                missed += 1
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
 
     @staticmethod
     def _tell(hear: Hear, event: dict[str, Any]) -> None:
