@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from starlette.types import Message, Receive, Send
@@ -45,9 +46,12 @@ class Exchange:
         self._answering: asyncio.Task[None] | None = None
 
     async def send(self, message: Message) -> None:
-        """ASGI's `send` as the application sees it."""
+        """ASGI's `send` as the application sees it. Raises ConnectionError when nobody listens any
+        more, so that a stream that does not heed its cancelling ends, too."""
         if self.silent:
-            return
+            if self.outcome == "large":
+                return  # what it makes of a body that was cut short
+            raise ConnectionError("this request has been ended")
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"] = self._with_id(message.get("headers", ()))
@@ -97,12 +101,15 @@ class Exchange:
         self.outcome = "late"
         if not self.status:
             self._answering = asyncio.create_task(self._answer_late())
+        else:
+            self.silent = True
         self._cancel()
         return True
 
     async def _answer_late(self) -> None:
         error = HttpError(504, "timed_out", f"'{self.context.api}' did not answer in time")
-        await self.fail(error)
+        with suppress(ConnectionError):
+            await self.fail(error)
         self.silent = True
 
     def final_status(self) -> int:

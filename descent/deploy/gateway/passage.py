@@ -74,15 +74,18 @@ class Passage:
                 exchange.outcome = "cancelled"  # by whoever runs the server: not ours to swallow
                 raise
         except Exception:
-            log.exception("%s failed, request %s", scope["path"], context.request_id)
-            await exchange.fail(
-                HttpError(500, "internal_error", "the service made a mistake; its log says which")
-            )
+            if exchange.outcome is None:  # else it is how the application took being ended
+                log.exception("%s failed, request %s", scope["path"], context.request_id)
+                await exchange.fail(
+                    HttpError(500, "internal_error", "the service failed; its log says why")
+                )
         finally:
-            if exchange.outcome is not None:
-                await exchange.finish()
             metrics.in_flight -= 1
-            self._record(route, exchange, metrics, scope, monotonic() - began)
+            try:
+                if exchange.outcome is not None:
+                    await exchange.finish()
+            finally:
+                self._record(route, exchange, metrics, scope, monotonic() - began)
 
     def _admitted(
         self, route: Route, exchange: Exchange, head: Head, scope: Scope, receive: Receive,

@@ -151,6 +151,7 @@ class Protocol(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._url = b""
         self.headers = []
+        self._idle_since = time.monotonic()
 
     def on_url(self, url: bytes) -> None:
         self._url += url

@@ -457,3 +457,32 @@ def test_a_request_leaves_nothing_for_the_collector():
                 sock.sendall(f"POST /api/{path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
                 assert sock.recv(65536).startswith(b"HTTP/1.1 200")
     assert found[0] < 100  # not one object a request
+
+
+@pytest.mark.parametrize("why", ["late", "gone"])
+def test_a_stream_that_does_not_heed_its_cancelling_ends(why):
+    ended = threading.Event()
+
+    async def stubborn(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        try:
+            while True:
+                try:
+                    await asyncio.sleep(0.001)
+                except asyncio.CancelledError:
+                    pass
+                await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        finally:
+            ended.set()
+
+    limits = Limits(timeout_s=0.05 if why == "late" else None)
+    gateway = gateway_of(stubborn, limits=limits)
+    with serving(gateway) as port:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
+            sock.sendall(b"GET /api HTTP/1.1\r\nhost: x\r\n\r\n")
+            if why == "late":  # after its second of grace the connection is cut
+                assert not b"".join(iter(lambda: sock.recv(65536), b"")).endswith(b"0\r\n\r\n")
+            else:
+                assert sock.recv(10)
+        assert ended.wait(10)
+        eventually(lambda: gateway.metrics.api("api").codes == {504 if why == "late" else 499: 1})
