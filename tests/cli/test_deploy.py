@@ -123,6 +123,16 @@ def test_versions_rollback_refresh_logs(descent):
     assert json.loads(descent("logs", "says", "-o", "json", "-n", "1").splitlines()[0])
 
 
+def test_a_stream_is_printed_as_it_comes(descent, node):
+    (node.code / "counts.py").write_text(
+        "from collections.abc import Iterator\nclass Counts:\n"
+        "    def predict(self, n: int) -> Iterator[int]:\n        yield from range(n)\n"
+    )
+    descent("deploy", "counts.py:Counts")
+    assert descent("predict", "counts", "3", "--stream").split() == ["0", "1", "2"]
+    descent("delete", "counts")
+
+
 def test_input_from_files_and_answers_to_files(descent, node):
     (node.code / "n.json").write_text("5")
     assert json.loads(descent("predict", "says", "@n.json"))["value"] == 5

@@ -52,7 +52,8 @@ def supervise(command: list[str], keep_open: list[int]) -> int:
     wait_s, young = 0.0, 0
     while True:
         started = time.monotonic()
-        child = subprocess.Popen(command, pass_fds=keep_open)
+        # In a group of its own: Ctrl-C reaches the child once, through us, not twice.
+        child = subprocess.Popen(command, pass_fds=keep_open, process_group=0)
         code = child.wait()
         if stopping or code in (0, CANNOT_START):
             return code

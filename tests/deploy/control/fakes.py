@@ -29,6 +29,8 @@ class FakePool:
     async def app(self, scope, receive, send):
         assert not self.closed, "a request reached a pool that was closed"
         self.inside += 1
+        while (await receive()).get("more_body"):
+            pass
         await asyncio.sleep(self.start.config.get("hold_s", 0))
         assert not self.closed, "a pool was closed with a request inside"
         self.inside -= 1

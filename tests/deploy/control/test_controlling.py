@@ -6,7 +6,7 @@ import pytest
 
 from descent.deploy.errors import DeployError
 from descent.deploy.pool import Replica
-from descent.deploy.spec import changed
+from descent.deploy.spec import changed, make_spec
 from tests.deploy.control.fakes import FakeBackend, place, spec, splitter
 
 
@@ -344,6 +344,19 @@ def test_the_guard_takes_traffic_back(tmp_path, monkeypatch):
         assert "traffic of 'new' goes back to 'old'" in newest["reason"]
 
     run(tmp_path, story, Broken())
+
+
+def test_a_shadow_gets_copies_and_its_answers_are_dropped(tmp_path):
+    async def story(p):
+        specs = spec("a", says="a"), spec("b", says="b")
+        shadowed = make_spec({"name": "s", "kind": "TrafficSplitter", "apis": [
+            {"name": "a", "weight": 100}, {"name": "b", "weight": 0, "shadow": True}]})  # fmt: skip
+        await p.deploy(*specs, shadowed)
+        assert [await p.ask("/s") for _ in range(10)] == ["a"] * 10
+        await asyncio.sleep(0.05)
+        assert p.gateway.metrics.api("b").codes == {200: 10}
+
+    run(tmp_path, story)
 
 
 def test_weights_change_without_losing_a_request(tmp_path):

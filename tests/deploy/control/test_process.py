@@ -307,3 +307,39 @@ def test_stopping_under_load_breaks_no_answer(make_node):
 
     asyncio.run(asyncio.wait_for(story(), 30))
     assert set(statuses) == {200}
+
+
+def test_in_the_foreground_until_ctrl_c(tmp_path):
+    import subprocess
+    import sys
+
+    from descent.deploy.control.folders import Home
+
+    command = [
+        sys.executable,
+        "-m",
+        "descent",
+        "node",
+        "--port",
+        "0",
+        "--home",
+        str(tmp_path / "h"),
+    ]
+    home = Home(tmp_path / "h")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            until = time.monotonic() + 20
+            while (found := home.running()) is None and time.monotonic() < until:
+                time.sleep(0.02)
+            assert found is not None
+            assert found.supervisor == process.pid  # the command became the supervisor
+            assert httpx.get(f"{found.url}/livez").status_code == 200
+            os.kill(process.pid, signal.SIGINT)
+            out, _ = process.communicate(timeout=20)
+        finally:
+            process.kill()
+            if found is not None and home.lock() is None:
+                os.kill(found.pid, signal.SIGKILL)
+    assert process.returncode == 0
+    assert found.url in out
+    assert "Traceback" not in out
