@@ -348,7 +348,7 @@ def test_the_guard_takes_traffic_back(tmp_path, monkeypatch):
 
 def test_a_shadow_gets_copies_and_its_answers_are_dropped(tmp_path):
     async def story(p):
-        specs = spec("a", says="a"), spec("b", says="b")
+        specs = spec("a", says="a"), spec("b", says="b", pod={"max_concurrency": 20})
         shadowed = make_spec({"name": "s", "kind": "TrafficSplitter", "apis": [
             {"name": "a", "weight": 100}, {"name": "b", "weight": 0, "shadow": True}]})  # fmt: skip
         await p.deploy(*specs, shadowed)
