@@ -85,7 +85,7 @@ function numberField(schema, value, label) {
 }
 
 function textField(schema, value, label) {
-  const text = element("textarea", { rows: 3, value: value ?? "", spellcheck: false });
+  const text = element("textarea", { rows: 2, value: value ?? "", spellcheck: false });
   const grow = () => {
     text.style.height = "auto";
     text.style.height = `${Math.min(text.scrollHeight + 2, 400)}px`;
