@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -37,12 +38,38 @@ def problems_of(error: ValidationError, data: Any, made: type[Spec], line_of: An
     """The problems of `data`, which was to become a `made`; `line_of(place)` finds lines."""
     name = data.get("name") if isinstance(data, dict) else None
     api = name if isinstance(name, str) else ""
+    found = list(_found(error, data, made))
+    if all(one["type"] != "rules" for one in error.errors(include_url=False)):
+        found += _behind(found, data, made)
     return [
         Problem(
             _sentence(field_name(place), value, rule, api), api, field_name(place), line_of(place)
         )
-        for place, value, rule in _found(error, data, made)
+        for place, value, rule in found
     ]
+
+
+def _behind(found: list, data: Any, made: type[Spec]) -> list[tuple[Place, Any, str]]:
+    """Broken rules that only show once the wrong fields are left out, and have no part in them."""
+    left = copy.deepcopy(data)
+    wrong = [place for place, _, _ in found if place]
+    if ("service",) in wrong:
+        wrong.append(("pod", "containers"))  # one stands for the other
+    for place in wrong:
+        around = _at(left, place[:-1])
+        if isinstance(around, dict):
+            around.pop(place[-1], None)
+    try:
+        made.model_validate(left)
+    except ValidationError as error:
+        rules = [one for one in error.errors(include_url=False) if one["type"] == "rules"]
+        if rules:
+            return [
+                one
+                for one in _found(error, data, made)
+                if not any(bad[: len(one[0])] == one[0] for bad in wrong)
+            ]
+    return []
 
 
 def _found(error: ValidationError, data: Any, made: type[Spec]) -> Iterator[tuple[Place, Any, str]]:

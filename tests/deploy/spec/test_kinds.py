@@ -213,6 +213,16 @@ def test_every_problem_is_reported_at_once():
     assert len(said) == 3
 
 
+def test_rules_behind_wrong_fields_are_reported_too():
+    said = refused(pod={"max_concurrency": 40000, "prot": 1}, autoscaling={"window": "x"})
+    assert "allows 1 to 30000" in said
+    assert "did you mean port" in said
+    assert len(said.splitlines()) == 3
+    pod = {"containers": [{"name": "api", "image": "a b"}]}  # no second complaint of the image
+    assert len(refused(service=None, pod=pod).splitlines()) == 1
+    assert len(refused(service=3).splitlines()) == 1  # nor that nothing is left to run
+
+
 def test_changed_keeps_what_follows_from_other_fields():
     one = changed(spec(pod={"max_concurrency": 8}), max_concurrency=4, min_replicas=2)
     assert one.autoscaling.target_in_flight == 4
