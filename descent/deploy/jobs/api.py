@@ -114,13 +114,15 @@ class JobApi:
     async def remove(self) -> None:
         """The API is deleted: end its open jobs and forget all of them."""
         store, api = self.room.store, self.room.api
-        while (page := await store.jobs(api, limit=500)).items:
+        removed = 1
+        while removed and (page := await store.jobs(api, limit=500)).items:
+            removed = 0
             for job in page.items:
                 if job.open:
                     await store.cancel(job.id, "the API was deleted")
                     self._stop_work(job)
                 await self.room.contents.forget(job.id)
-                await store.remove(job.id)
+                removed += await store.remove(job.id)
         await store.schedules.remove(api)
         if isinstance(self.kind, TaskKind):
             await self.kind.runs.forget()

@@ -11,7 +11,8 @@ from descent.deploy.jobs.store import Store
 __all__ = ["Housekeeping"]
 
 SWEEP_S = 1.0
-EXPIRE_EVERY = 10  # sweeps
+EXPIRE_EVERY, ORPHANS_EVERY = 10, 3600  # sweeps
+ORPHAN_S = 24 * 3600.0
 
 
 class Housekeeping:
@@ -36,6 +37,8 @@ class Housekeeping:
         self._rounds += 1
         if self._rounds % EXPIRE_EVERY == 0:
             await self.expire()
+        if self._rounds % ORPHANS_EVERY == 0:
+            await self.remove_orphans()
 
     async def expire(self) -> int:
         """Remove jobs whose time to live is over, files first; how many."""
@@ -44,3 +47,13 @@ class Housekeeping:
             await asyncio.to_thread(self.files.delete, f"{job.api}/{job.id}")
             await self.store.remove(job.id)
         return len(jobs)
+
+    async def remove_orphans(self, older_than_s: float = ORPHAN_S) -> int:
+        """Remove files of jobs that were never accepted (a crash between file and row); how many
+        jobs' files."""
+        removed = 0
+        for key in await asyncio.to_thread(self.files.old, older_than_s):
+            if await self.store.job(key.rpartition("/")[2]) is None:
+                await asyncio.to_thread(self.files.delete, key)
+                removed += 1
+        return removed

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,17 @@ class Files:
             self.system.rm(f"{self.root}/{prefix}", recursive=True)
         except FileNotFoundError:
             pass
+
+    def old(self, than_s: float) -> list[str]:
+        """Keys like "api/job" of folders that nothing was added to for so long (local ones)."""
+        if self.folder is None:
+            return []
+        before = time.time() - than_s
+        return [
+            f"{path.parent.name}/{path.name}"
+            for path in self.folder.glob("*/*")
+            if path.is_dir() and path.stat().st_mtime < before
+        ]
 
     def room(self) -> int | None:
         """Free bytes, where that can be known."""

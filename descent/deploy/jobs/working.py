@@ -4,7 +4,8 @@
 A lease is renewed at a third of its time; one that is lost (taken by another, its job ended) stops
 its work. Two cares:
 - short units are leased ahead, so that no fsync stands between one and the next;
-- a unit's last attempt is made alone: should it kill the process, no innocent neighbour pays.
+- a unit's last attempt is made alone (its first ten seconds): should it kill the process, no
+  innocent neighbour pays.
 The service may be called more than once for a unit (at least once); the result is committed once.
 """
 
@@ -26,6 +27,7 @@ __all__ = ["Done", "Failed", "Workers"]
 T = TypeVar("T")
 AHEAD_S = 0.05  # how much work is leased beyond what can begin at once
 MOST_AHEAD = 128
+ALONE_S = 10.0
 PATIENCE_S = 2.0  # between looks at an empty queue; the store wakes us sooner
 
 
@@ -154,19 +156,22 @@ class Workers:
         self._changed.clear()
 
     async def _alone(self, last: list[Lease]) -> None:
-        """Give back all but one, let the others end, then make this one's last attempt alone."""
+        """Give back all but one, let the others end, then make this one's last attempt alone; but
+        no more than `ALONE_S` for each: work that takes hours must not hold up all other."""
         for lease in last[1:]:
             await self._give_back(lease)
         only = last[0]
         self.active[_key(only)] = only  # so that it is renewed meanwhile
-        while len(self.active) > 1:
+        until = time.monotonic() + ALONE_S
+        while len(self.active) > 1 and time.monotonic() < until:
             self._pump()
             await self._change()
         if _key(only) in self.active:
             self._waiting.append(only)
-            while self.active:
-                self._pump()
-                await self._change()
+        until = time.monotonic() + ALONE_S
+        while _key(only) in self.active and time.monotonic() < until:
+            self._pump()
+            await self._change()
 
     async def _one(self, lease: Lease) -> None:
         key, begun = _key(lease), time.monotonic()

@@ -321,6 +321,18 @@ async def test_time_to_live(tmp_path):
 
 
 @in_loop
+async def test_files_of_a_request_that_was_never_accepted(tmp_path):
+    async with node(tmp_path, SPEC, lambda call: "x" * 100_000) as n:
+        said = await n.json("POST", "", 1, prefer="wait=10")
+        n.api.room.files.put("sorter/0123456789abcdef0123/request", b"lost in a crash")
+        housekeeping = n.api._housekeeping
+        assert housekeeping is not None
+        assert await housekeeping.remove_orphans() == 0  # it might be under way
+        assert await housekeeping.remove_orphans(older_than_s=-1) == 1
+        assert (await n("GET", f"/{said['id']}/result")).status == 200
+
+
+@in_loop
 async def test_an_update_takes_what_begins_and_leaves_what_has_begun(tmp_path):
     go = asyncio.Event()
 

@@ -108,6 +108,30 @@ async def test_a_killed_neighbour_keeps_its_attempts(tmp_path):
 
 
 @in_loop
+async def test_a_long_last_attempt_does_not_hold_up_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr("descent.deploy.jobs.working.ALONE_S", 0.1)
+    hold = asyncio.Event()
+
+    async def work(lease):
+        if lease.index == 0:
+            await hold.wait()
+        return Done(empty)
+
+    async with workers(tmp_path, work, units=5, capacity=2, start=False) as (made, store, id, _):
+        for _ in range(2):
+            for lease in await store.lease("a", 5, worker="gone", job=id):
+                if lease.index == 0:
+                    await store.fail(lease, "killed", retry_after_s=0)
+                else:
+                    await store.release(lease)
+        made.start()
+        while (await store.job(id)).done < 4:
+            await asyncio.sleep(0.01)
+        hold.set()
+        assert (await until_ended(store, id)).done == 5
+
+
+@in_loop
 async def test_leases_are_renewed_while_the_work_goes_on(tmp_path):
     async def work(lease):
         await asyncio.sleep(1.0)
