@@ -14,7 +14,7 @@ import pytest
 import uvloop
 
 from descent.deploy.pool import LoadError
-from descent.deploy.pools import command
+from descent.deploy.pools import command, command_container, command_process
 from descent.deploy.pools.command_client import UpstreamError
 from tests.deploy.pools.commands import (
     Log,
@@ -452,6 +452,23 @@ def test_none_is_started_when_none_is_wanted(tmp_path):
             assert pool.replicas() == []
             assert said(await call(pool))["error"]["message"] == "no replica of 'echo' is ready"
 
+    uvloop.run(main())
+
+
+def test_a_kill_for_want_of_memory_is_told(tmp_path, monkeypatch):
+    kills = [5]  # the kernel's count
+    monkeypatch.setattr(command_process, "_oom_kills", lambda: kills[0])
+
+    async def main():
+        async with running(command_spec(), tmp_path) as pool:
+            for state, reason in (("Killed", "SIGKILL"), ("KilledOOM", "for want of memory")):
+                os.kill(pid_of(pool), signal.SIGKILL)
+                await until(lambda state=state: pool.replicas()[0].state == state)
+                assert reason in pool.replicas()[0].reason
+                await until(lambda: pool.replicas()[0].state == "Ready")
+                kills[0] += 1
+
+    monkeypatch.setattr(command_container, "FIRST_WAIT_S", 0.1)
     uvloop.run(main())
 
 
