@@ -78,7 +78,11 @@ def test_a_ready_one_that_dies_is_started_at_once(started):
     run(scenario, started)
 
 
-def test_one_that_cannot_load_is_tried_ever_more_seldom(started, monkeypatch):
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [("failed", [1, 2, 4, 8, 16, 32, 60, 60, 60]), ("died", [0.25, 0.5, 1, 2, 4, 4, 4, 4, 4])],
+)
+def test_one_that_never_gets_ready_is_tried_ever_more_seldom(started, monkeypatch, end, expected):
     waits = []
     real = asyncio.sleep
 
@@ -94,8 +98,8 @@ def test_one_that_cannot_load_is_tried_ever_more_seldom(started, monkeypatch):
         await pool.scale(1)
         await until(lambda: pool.replicas()[0].state == "Ready")
 
-    run(scenario, started, ["failed"] * 9)
-    assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+    run(scenario, started, [end] * 9)
+    assert waits == expected
 
 
 def test_the_first_failure_is_the_deploys(started):

@@ -2,8 +2,8 @@
 
     Requested → Creating → Ready ⇄ NotReady → Killed | KilledOOM | Stalled | Failed | Unknown → …
 
-One that dies is started anew at once when it had been ready, after 1, 2, 4 … 60 s when it cannot
-load, and looked after every few seconds while there is no cluster.
+One that dies is started anew: at once when it had been ready, after 0.25, 0.5 … 4 s when it died
+while it was loading, after 1, 2 … 60 s when it cannot load, every few seconds without a cluster.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ __all__ = ["Kept"]
 
 STALLED_S = 15 * 60.0  # Cortex'
 AGAIN_S = 0.1
-MOST_WAIT_S, LOOK_AGAIN_S = 60.0, 5.0
+# First pause, longest pause (s), failures in a row from which on requests need not wait for it.
+CANNOT_LOAD, DIES, NO_CLUSTER = (1.0, 60.0, 2), (0.25, 4.0, 5), (1.0, 5.0, 2)
 
 
 class Kept:
@@ -46,6 +47,7 @@ class Kept:
         self.reason = ""
         self._state, self._born = "Requested", time.time()
         self._restarts = self._failures = 0
+        self._pauses = CANNOT_LOAD
         self._memory: int | None = None
         self._again_at = 0.0
         self._incarnation = self._last = ""
@@ -101,16 +103,17 @@ class Kept:
                     self._incarnation, self._hear, self._given(), self._options()
                 )
                 await self._ended.wait()
-                most_s = MOST_WAIT_S
-            except LoadError as error:  # there is no cluster: look again every few seconds
+            except LoadError as error:
                 self._be("Unknown", str(error))
-                self._last, self._failures, most_s = str(error), self._failures + 1, LOOK_AGAIN_S
+                self._last, self._failures = str(error), self._failures + 1
+                self._pauses = NO_CLUSTER
                 if not self.first.done():
                     self.first.set_exception(error)
             if self.client is not None:
                 self.client.close()
-            wait = AGAIN_S if not self._failures else min(most_s, 2.0 ** (self._failures - 1))
-            self.hopeless = self._failures > 1
+            first_s, most_s, hope = self._pauses
+            wait = min(most_s, first_s * 2.0 ** (self._failures - 1)) if self._failures else AGAIN_S
+            self.hopeless = self._failures >= hope
             self._again_at = time.monotonic() + wait
             await asyncio.sleep(wait)
             self._restarts += 1
@@ -131,8 +134,10 @@ class Kept:
                 if event["state"] != self._state:
                     self._be(event["state"], event["reason"])
             case "failed":
+                self._pauses = CANNOT_LOAD
                 self._end_of_it("Failed", event["reason"])
             case "died":
+                self._pauses = DIES
                 self._end_of_it(event["state"], event["reason"])
 
     def _take(self, event: dict[str, Any]) -> None:
