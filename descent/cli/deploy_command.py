@@ -71,6 +71,7 @@ def deploy(
 
 def _node_for(env: str | None, port: int | None) -> Any:
     """The environment's node; this machine's own is started where it does not run."""
+    from descent import __version__
     from descent.deploy.clients import client
     from descent.deploy.control.environments import Environments
     from descent.deploy.control.folders import Home
@@ -82,6 +83,9 @@ def _node_for(env: str | None, port: int | None) -> Any:
         any_port = port is None and "DESCENT_PORT" not in os.environ
         import_client = partial(importlib.import_module, "httpx")  # both take their time
         running, started = ensure(settings, any_port=any_port, meanwhile=import_client)
+        if running.version not in ("", __version__):
+            said = f"the node is of Descent {running.version}, this is {__version__}: stop it"
+            console.print(f"{said} (`descent node stop`) and deploy again", style="yellow")
         if started:
             message = f"node started at {running.url}  (`descent node stop` ends it)"
             console.print(message, style="dim", soft_wrap=True)

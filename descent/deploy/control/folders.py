@@ -34,6 +34,7 @@ class Running:
     pid: int
     supervisor: int | None
     started: float
+    version: str = ""  # of Descent
 
 
 class Home:
@@ -114,13 +115,21 @@ class Home:
         """The node of this folder; None where no process holds the lock or it says nothing yet."""
         if not (self.path / "node.lock").exists():
             return None
-        if (handle := self.lock()) is not None:
-            os.close(handle)
+        if not self._held():
             return None
         try:
             return Running(**json.loads(self.node_file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
+
+    def _held(self) -> bool:
+        """Whether a process holds the lock; asked for a share of it, so as not to seem one."""
+        with open(self.path / "node.lock", "rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
 
     def announce(self, running: Running) -> None:
         """Say where the node listens."""

@@ -63,8 +63,12 @@ def ensure(
 def exec_foreground(settings: NodeSettings) -> None:
     """Become the supervisor of a node, in place of this process. Raises `DeployError`."""
     home = Home(settings.home)
-    lock = home.lock()
-    if lock is None:
+    for _ in range(10):
+        lock = home.lock()
+        if lock is not None:
+            break
+        time.sleep(0.02)  # somebody may only have looked
+    else:
         running = home.running()
         where = f" at {running.url}" if running else ""
         raise DeployError(

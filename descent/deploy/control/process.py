@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from descent import __version__
 from descent.deploy.control.folders import Home, Running
 from descent.deploy.control.settings import NodeSettings
 from descent.deploy.control.supervising import CANNOT_START
@@ -102,7 +103,8 @@ class Node:
 
     def _announce(self) -> None:
         supervisor = int(os.environ.get("DESCENT_SUPERVISOR", 0)) or None
-        self.home.announce(Running(self.url, os.getpid(), supervisor, time.time()))
+        now = time.time()
+        self.home.announce(Running(self.url, os.getpid(), supervisor, now, __version__))
         log.info("node at %s, process %d", self.url, os.getpid())
 
     def _server(self):
