@@ -19,13 +19,11 @@ from typing import Any
 from starlette.responses import Response
 
 from descent.deploy.errors import HttpError
-from descent.deploy.jobs.calling import failure
 from descent.deploy.jobs.http import Request, json_answer, moment
-from descent.deploy.jobs.progress import reporter
+from descent.deploy.jobs.requests import Requests
 from descent.deploy.jobs.room import Room
-from descent.deploy.jobs.store import Content, Job, Lease, NewJob, NewUnit, Unit, new_id
-from descent.deploy.jobs.telling import ProgressTeller
-from descent.deploy.jobs.working import Done, Failed, Workers
+from descent.deploy.jobs.store import Content, Job, NewJob, NewUnit, Unit, new_id
+from descent.deploy.jobs.working import Workers
 
 __all__ = ["AsyncKind"]
 
@@ -50,15 +48,15 @@ class AsyncKind:
 
     async def start(self) -> None:
         """Begin to work."""
-        room = self.room
+        room, requests = self.room, Requests(self.room)
         self.workers = Workers(
             room.store,
             room.api,
             name=room.worker,
-            work=self.work,
+            work=requests.work,
             capacity=lambda: room.calls.ready() * room.spec.pod.max_concurrency,
             lease_s=room.spec.lease_s,
-            told=self._told,
+            told=requests.told,
         )
         self.workers.start()
 
@@ -279,53 +277,6 @@ class AsyncKind:
             )
             return json_answer({"redriven": number})
         raise _not_allowed(request)
-
-    # work
-
-    async def work(self, lease: Lease) -> Done | Failed:
-        """Give one request to the service."""
-        meta = lease.payload.meta
-        try:
-            body = await self.room.contents.read(lease.payload)
-        except FileNotFoundError:
-            return Failed("the request's file has been removed", retry=False)
-        headers = [(name, value) for name, value in meta.get("headers", [])]
-        headers.append(("x-cortex-request-id", lease.job))
-        with ProgressTeller(self.room.store, lease) as teller:
-            token = reporter.set(teller.tell)
-            try:
-                answer = await self.room.calls.call(
-                    meta.get("path", ""),
-                    body,
-                    headers,
-                    job=lease.job,
-                    unit=lease.job,
-                    attempt=lease.attempt,
-                    query=meta.get("query", ""),
-                )
-            except TimeoutError:
-                self.room.counts.by_status["504"] += 1
-                limit = self.room.spec.timeout_s
-                return Failed(f"took longer than timeout_s ({limit} s)", code="timed_out")
-            finally:
-                reporter.reset(token)
-        self.room.counts.by_status[str(answer.status)] += 1
-        if not 200 <= answer.status < 300:
-            return failure(answer)
-        kind = answer.headers.get("content-type", "")
-        result = {"type": kind, "status": answer.status, "bytes": len(answer.body)}
-        name = f"result.{lease.fence}"
-        return Done(lambda: self.room.contents.keep(lease.job, name, answer.body, result))
-
-    def _told(self, lease: Lease, outcome: Done | Failed, seconds: float, state: str) -> None:
-        room = self.room
-        room.counts.ended(seconds, state)
-        if isinstance(outcome, Failed):
-            room.log(
-                outcome.error, level="error", job_id=lease.job, attempt=lease.attempt, state=state
-            )
-        if state in ("done", "dead", "failed"):
-            room.tell_ended(lease.job)
 
 
 def _word(job: Job) -> str:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.deploy.control.nodes import TestNode
+from tests.deploy.postgres import fresh_url, server
 
 CODE = """
 import os, time
@@ -31,7 +32,25 @@ KILLS = 5
 
 
 @pytest.fixture
-def node(tmp_path, monkeypatch):
+def database(request, monkeypatch):
+    """SQLite, or PostgreSQL whose connections are cut besides."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return lambda: None
+    psycopg = pytest.importorskip("psycopg", reason="pip install 'descent-ml[postgres]'")
+    monkeypatch.setenv("DESCENT_DATABASE_URL", fresh_url())
+
+    def cut():
+        with psycopg.connect(server().url) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+
+    return cut
+
+
+@pytest.fixture
+def node(tmp_path, monkeypatch, database):
     monkeypatch.setenv("DONE", str(tmp_path / "done"))
     made = TestNode(tmp_path)
     (made.code / "works.py").write_text(CODE)
@@ -67,7 +86,8 @@ def kill(node):
 
 
 @pytest.mark.slow
-def test_a_batch_through_kills(node, tmp_path):
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+def test_a_batch_through_kills(node, tmp_path, database):
     number = 2000
     with node.client() as client:
         node.deploy(client, "works", service="works.py:Works", kind="BatchAPI")
@@ -80,6 +100,8 @@ def test_a_batch_through_kills(node, tmp_path):
     chance = random.Random(1)
     for _ in range(KILLS):
         time.sleep(chance.uniform(0.05, 0.5))
+        database()
+        time.sleep(chance.uniform(0.0, 0.1))
         kill(node)
     status = ask(node, "GET", f"/works?jobID={job}&wait=60").json()
     assert status["job_status"]["status"] == "succeeded", status
