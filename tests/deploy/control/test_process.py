@@ -343,3 +343,29 @@ def test_in_the_foreground_until_ctrl_c(tmp_path):
     assert process.returncode == 0
     assert found.url in out
     assert "Traceback" not in out
+
+
+def test_jobs_survive_an_update_and_a_death(make_node):
+    node = make_node()
+    (node.code / "slow.py").write_text(
+        "import time\nclass Slow:\n    def __init__(self, config): self.config = config\n"
+        "    def predict(self, n: int) -> list:\n"
+        "        time.sleep(0.05)\n        return [self.config['v'], n]\n"
+    )
+
+    def deploy(client, v):
+        spec = {"name": "slow", "kind": "AsyncAPI", "service": "slow.py:Slow",
+                "config": {"v": v}, "pod": {"max_concurrency": 2}, "lease_s": 1}  # fmt: skip
+        client.deploy(spec, folder=node.code)
+
+    with node.client() as client:
+        deploy(client, 1)
+        ids = [client.submit("slow", n)["id"] for n in range(20)]
+        deploy(client, 2)
+        ids += [client.submit("slow", n)["id"] for n in range(20, 30)]
+        before = node.kill()
+        ids += [client.submit("slow", n)["id"] for n in range(30, 40)]  # while it starts again
+        results = [client.wait("slow", id, timeout_s=30)["result"] for id in ids]
+        assert [n for _, n in results] == list(range(40))
+        assert {v for v, _ in results} == {1, 2}
+        assert node.home.running().pid != before
