@@ -107,9 +107,12 @@ def _json(text: str, where: str) -> Document | None:
 
 
 def _check_depth(yaml: Any, loader_type: type, text: str, where: str) -> None:
-    """Refuse deep nesting before anything recursive looks at it."""
+    """Refuse deep nesting before anything recursive looks at it, and what is too long early."""
     depth = 0
-    for event in yaml.parse(text, Loader=loader_type):
+    for count, event in enumerate(yaml.parse(text, Loader=loader_type)):
+        if count > 3 * MOST_VALUES:  # beginning and end of a collection, names
+            said = f"more than {MOST_VALUES} values are refused"
+            raise SpecError(Problem(said, line=event.start_mark.line + 1), where)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MOST_DEPTH:

@@ -9,6 +9,9 @@ from descent.deploy.errors import DeployError
 __all__ = ["Problem", "SpecError"]
 
 
+MOST_SHOWN = 20
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong. `field` as in "pod.containers[0].image"; `line` counts from 1."""
@@ -24,7 +27,10 @@ class SpecError(DeployError):
 
     def __init__(self, problems: Problem | list[Problem], where: str = ""):
         self.problems = [problems] if isinstance(problems, Problem) else problems
-        super().__init__("\n".join(_sentence(problem, where) for problem in self.problems))
+        lines = [_sentence(problem, where) for problem in self.problems[:MOST_SHOWN]]
+        if len(self.problems) > MOST_SHOWN:
+            lines.append(f"… and {len(self.problems) - MOST_SHOWN} more")
+        super().__init__("\n".join(lines))
 
     @property
     def field(self) -> str:

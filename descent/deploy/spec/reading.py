@@ -17,6 +17,9 @@ from descent.deploy.spec.messages import nearest, problems_of, short
 __all__ = ["make_spec", "read_specs"]
 
 
+MOST_APIS = 1000
+
+
 def read_specs(source: str | os.PathLike | Mapping | list) -> list[Spec]:
     """The specs of a file, of YAML or JSON text, or of plain data: one, or a list of them.
 
@@ -32,6 +35,9 @@ def read_specs(source: str | os.PathLike | Mapping | list) -> list[Spec]:
     found, problems = [], []
     for document in documents:
         many = isinstance(document.value, list)
+        if many and len(document.value) > MOST_APIS:
+            said = f"{len(document.value)} APIs in one file; at most {MOST_APIS} are allowed"
+            raise SpecError(Problem(said), where)
         for n, data in enumerate(document.value if many else [document.value]):
             try:
                 found.append(make_spec(data, _lines(document, (n,) if many else ())))

@@ -76,6 +76,7 @@ def merge_bomb(levels):
     [
         (bomb(12), "more than 20000 values"),
         (merge_bomb(12), "more than 20000 values"),
+        ("- a\n" * 70000, "line 59999: more than 20000 values are refused"),
         ("- &a [*a]", "contains itself"),
         ("- &a {x: *a}", "contains itself"),
         ("[" * 500, "line 1: more than 64 levels"),
@@ -105,6 +106,13 @@ def merge_bomb(levels):
 )  # fmt: skip
 def test_refused(text, said):
     assert said in refused(text)
+
+
+def test_too_many_are_refused_and_not_all_is_said():
+    assert "1001 APIs in one file; at most 1000" in refused(json.dumps([1] * 1001))
+    said = refused(json.dumps([1] * 1000)).splitlines()
+    assert len(said) == 21
+    assert said[-1] == "… and 980 more"
 
 
 def test_dates_stay_text():
