@@ -69,12 +69,18 @@ class Scaler:
         self.changed = False  # since it was last saved
 
     @property
+    def can_sleep(self) -> bool:
+        """Whether the last replica may go."""
+        spec = self.subject.spec
+        idle = self.subject.several and spec.idle_unload_s is not None
+        return idle or spec.autoscaling.min_replicas == 0
+
+    @property
     def active(self) -> bool:
         """Whether there is anything to decide."""
-        spec, several = self.subject.spec, self.subject.several
-        bounds = spec.autoscaling
-        can_sleep = bounds.min_replicas == 0 or (several and spec.idle_unload_s is not None)
-        return can_sleep or (several and bounds.max_replicas > bounds.min_replicas)
+        bounds = self.subject.spec.autoscaling
+        varies = bounds.max_replicas > bounds.min_replicas
+        return self.can_sleep or (self.subject.several and varies)
 
     async def adopt(self, subject: Subject) -> None:
         """Go on with another version (or the first): as many replicas as there were."""
@@ -88,7 +94,7 @@ class Scaler:
             state = self.autoscaler.dump()
             self.autoscaler = Autoscaler(subject.spec, self._clock)
             self.autoscaler.restore(state)
-        if subject.place is not None and self._waking is None:
+        if subject.place is not None and self._waking is None and self.can_sleep:
             self._waking = Waking(subject.place, self._awaken)
         self._last_load, self._ready = self._clock(), 0
         self._ended = subject.ended()

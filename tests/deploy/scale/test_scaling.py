@@ -287,6 +287,16 @@ def test_one_apis_trouble_is_not_the_others(caplog):
     asyncio.run(run())
 
 
+def test_an_api_that_never_sleeps_is_asked_directly():
+    async def run():
+        for sleeps in (True, False):
+            world = World(several=False, min_replicas=0 if sleeps else 1)
+            await world.scaler.adopt(world.subject())
+            assert (world.served.app == world.pool.app) is not sleeps
+
+    asyncio.run(run())
+
+
 def test_nothing_to_decide_is_not_measured():
     world = World(several=False)
     assert not world.scaler.active
