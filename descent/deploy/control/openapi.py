@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from descent.deploy.service.openapi import ERROR
+
 __all__ = ["OPERATIONS", "document"]
 
 # method, path, operation, what it does, query parameters, body properties
@@ -83,23 +85,6 @@ OPERATIONS: list[tuple[str, str, str, str, dict[str, str], dict[str, Any] | None
     ("delete", "/-/keys/{id}", "revoke_key", "End an API key", {}, None),
 ]  # fmt: skip
 
-_ERROR = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["code", "message"],
-            "properties": {
-                "code": {"type": "string"},
-                "message": {"type": "string"},
-                "field": {"type": "string"},
-                "request_id": {"type": "string"},
-            },
-        }
-    },
-}
-
 
 def document() -> dict[str, Any]:
     """The whole description."""
@@ -113,7 +98,7 @@ def document() -> dict[str, Any]:
         "paths": paths,
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": {"Error": _ERROR},
+            "schemas": {"Error": ERROR},
         },
     }
 

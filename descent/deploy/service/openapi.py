@@ -18,7 +18,7 @@ from descent import __version__
 from descent.deploy.service.job_paths import job_paths
 from descent.deploy.service.refs import hoisted, renamed
 
-__all__ = ["Described", "document"]
+__all__ = ["ERROR", "Described", "document"]
 
 _JSON = "application/json"
 _COMPONENTS = "#/components/schemas/"
@@ -52,7 +52,7 @@ def document(
         more: another document (the control API's) whose paths and components are added.
     """
     paths: dict[str, Any] = {}
-    schemas: dict[str, Any] = {"Error": _ERROR}
+    schemas: dict[str, Any] = {"Error": ERROR}
     for api in apis:
         own, parts = _paths(api)
         paths |= own
@@ -188,7 +188,7 @@ def _joined(made: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-_ERROR = {
+ERROR = {
     "type": "object",
     "required": ["error"],
     "properties": {
