@@ -14,7 +14,7 @@ from descent.deploy.jobs.store.rows import JOB, clean, job_of
 from descent.deploy.jobs.store.transactions import RunAgain, Tx
 from descent.deploy.jobs.store.words import words
 
-__all__ = ["end", "finish", "locked", "settle"]
+__all__ = ["aside", "end", "finish", "locked", "settle"]
 
 
 def finish(tx: Tx) -> None:
@@ -37,8 +37,8 @@ def _count(tx: Tx, id: str) -> None:
     if row is None:
         return  # removed meanwhile, with its units
     job = job_of(row[1:])
-    if not job.open and delta.running > 0:
-        raise RunAgain  # another process ended the job after its units were leased here
+    if not job.open and (delta.running or delta.done or delta.failed):
+        raise RunAgain  # another process ended the job after its units were changed here
     if job.open and not row[0] and job.done + job.failed >= job.total:
         settle(tx, job, tx.now)
 
@@ -61,22 +61,47 @@ def settle(tx: Tx, job: Job, now: float) -> None:
 
 
 def end(tx: Tx, id: str, status: str, reason: str, now: float) -> Job:
-    """End an open job whatever its units do; an ended one stays as it is."""
-    for state in (
-        "queued",
-        "leased",
-    ):  # `job || ''`: through the index of these few, not of the job
-        tx.run(
-            "UPDATE unit SET state = 'cancelled', lease_until = NULL, since = ? "
-            f"WHERE state = '{state}' AND api = (SELECT api FROM job WHERE id = ?) "
-            "AND job || '' = ?",
-            now, id, id,
-        )  # fmt: skip
+    """End an open job whatever its units do; an ended one stays as it is.
+
+    Units that another transaction holds are passed over: it will find the job ended (`RunAgain`)
+    and put them aside itself. Waiting for it here, with the job held, would be a deadlock.
+    """
     job = locked(tx, id)
     if not job.open:
         return job
+    _cancel(tx, job, "queued", now)
+    leased = _cancel(tx, job, "leased", now)
+    tx.run("UPDATE job SET running = running - ? WHERE id = ?", leased, id)
     _close(tx, job, status, reason, now)
     return locked(tx, id)
+
+
+def aside(tx: Tx, id: str, index: int, now: float, *, counted: bool = True) -> bool:
+    """Cancel a unit if its job has ended; whether it has. `counted`: a lease of it stands in the
+    job's counters."""
+    row = tx.row(f"SELECT ended FROM job WHERE id = ?{tx.session.lock}", id)
+    if row is None or row[0] is None:
+        return False
+    sql = (
+        "UPDATE unit SET state = 'cancelled', lease_until = NULL, since = ? "
+        "WHERE job = ? AND idx = ? AND state = "
+    )
+    tx.run(f"{sql}'queued'", now, id, index)
+    if tx.run(f"{sql}'leased'", now, id, index) and counted:
+        tx.run("UPDATE job SET running = running - 1 WHERE id = ?", id)
+    return True
+
+
+def _cancel(tx: Tx, job: Job, state: str, now: float) -> int:
+    """Units of a job in this state that nobody else holds; how many."""
+    rows = tx.rows(  # `job || ''`: through the index of these few, not through that of the job
+        "WITH picked AS MATERIALIZED (SELECT job, idx FROM unit "
+        f"WHERE state = '{state}' AND api = ? AND job || '' = ?{tx.session.skip_locked}) "
+        "UPDATE unit SET state = 'cancelled', lease_until = NULL, since = ? FROM picked "
+        "WHERE unit.job = picked.job AND unit.idx = picked.idx RETURNING unit.idx",
+        job.api, job.id, now,
+    )  # fmt: skip
+    return len(rows)  # (sqlite3 counts no rows of a statement that begins with WITH)
 
 
 def locked(tx: Tx, id: str) -> Job:
@@ -91,7 +116,7 @@ def locked(tx: Tx, id: str) -> Job:
 def _close(tx: Tx, job: Job, status: str, reason: str, now: float) -> None:
     ended = max(now, job.created)
     tx.run(
-        "UPDATE job SET status = ?, reason = ?, ended = ?, expires = ?, running = 0 WHERE id = ?",
+        "UPDATE job SET status = ?, reason = ?, ended = ?, expires = ? WHERE id = ?",
         status, clean(reason), ended, ended + job.ttl_s, job.id,
     )  # fmt: skip
     payload = json.dumps({

@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from descent.deploy.jobs.store.ending import aside
 from descent.deploy.jobs.store.records import Lease
 from descent.deploy.jobs.store.rows import content_of
 from descent.deploy.jobs.store.submitting import feed
@@ -22,6 +23,10 @@ __all__ = ["lapse", "renew", "take"]
 LEASED = "job, idx, fence, attempts, lease_until, data, ref, meta, items"
 RETURNED = ", ".join(f"unit.{name}" for name in LEASED.split(", "))
 LAPSED_AT_ONCE = 1000
+JOB_OF_LEASE = (
+    "SELECT api, version, attempts, config, deadline, started, ended, kind, timeout_s "
+    "FROM job WHERE id = ?"
+)
 
 
 def take(
@@ -82,10 +87,13 @@ def lapse(
         return 0, 0
     ids = sorted({row[0] for row in rows})
     most = dict(tx.rows(f"SELECT id, attempts FROM job WHERE id IN ({marks(ids)})", *ids))
-    dead = 0
+    back = dead = 0
     for job, index, attempts, of in rows:
+        if tx.wary and aside(tx, job, index, now):
+            continue
         over = attempts >= most.get(job, 0)
         dead += over
+        back += not over
         tx.run(
             "UPDATE unit SET state = ?, lease_until = NULL, not_before = ?, since = ?, error = ? "
             "WHERE job = ? AND idx = ?",
@@ -97,7 +105,7 @@ def lapse(
         delta.failed += over
         delta.retried += not over
         tx.woken.add(of)
-    return len(rows) - dead, dead
+    return back, dead
 
 
 def _pick(
@@ -127,10 +135,7 @@ def _leases(tx: Tx, rows: list[tuple], now: float, *, counted: bool = False) -> 
             jobs[job] = _begun(tx, job, now)
         about = jobs[job]
         if about is None:
-            tx.run(
-                "UPDATE unit SET state = 'cancelled', lease_until = NULL WHERE job = ? AND idx = ?",
-                job, index,
-            )  # fmt: skip
+            aside(tx, job, index, now, counted=counted)
             continue
         api, version, attempts, config, deadline = about
         content = content_of(data, ref, meta)
@@ -145,11 +150,9 @@ def _leases(tx: Tx, rows: list[tuple], now: float, *, counted: bool = False) -> 
 
 def _begun(tx: Tx, id: str, now: float) -> tuple[Any, ...] | None:
     """What a lease says of its job, which has started now if it had not; None if it has ended."""
-    row = tx.row(
-        "SELECT api, version, attempts, config, deadline, started, ended, kind, timeout_s "
-        "FROM job WHERE id = ?",
-        id,
-    )
+    row = tx.row(JOB_OF_LEASE, id)
+    if row is not None and row[6] is not None:  # certain only when it is held
+        row = tx.row(f"{JOB_OF_LEASE}{tx.session.lock}", id)
     if row is None or row[6] is not None:
         return None
     api, version, attempts, config, deadline, started, _, kind, timeout_s = row

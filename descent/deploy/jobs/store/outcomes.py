@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from descent.deploy.jobs.store.ending import aside
 from descent.deploy.jobs.store.records import Content, Lease
 from descent.deploy.jobs.store.rows import clean, columns_of
 from descent.deploy.jobs.store.transactions import Tx
@@ -17,6 +18,7 @@ HELD = "WHERE job = ? AND idx = ? AND fence = ? AND state = 'leased'"
 
 def commit(tx: Tx, lease: Lease, result: Content, now: float) -> bool:
     """The unit is done; False when the lease is stale. The same commit again is True."""
+    _look(tx, lease, now)
     row = tx.row(
         "UPDATE unit SET state = 'done', lease_until = NULL, since = ?, error = NULL, code = NULL, "
         f"result_data = ?, result_ref = ?, result_meta = ? {HELD} RETURNING begun",
@@ -36,6 +38,7 @@ def fail(
     now: float,
 ) -> str:  # fmt: skip
     """The attempt failed; the unit's state now, or "refused" for a stale lease."""
+    _look(tx, lease, now)
     row = tx.row("SELECT attempts, backoff_s FROM job WHERE id = ?", lease.job)
     if row is None:
         return "refused"
@@ -60,6 +63,7 @@ def fail(
 
 def release(tx: Tx, lease: Lease, now: float) -> bool:
     """Back to the queue, as if it had not been leased (but for its fence)."""
+    _look(tx, lease, now)
     row = tx.row(
         "UPDATE unit SET state = 'queued', lease_until = NULL, since = ?, not_before = ?, "
         f"attempts = attempts - 1 {HELD} RETURNING api",
@@ -78,6 +82,11 @@ def set_progress(tx: Tx, lease: Lease, progress: Any) -> bool:
         return False
     text = json.dumps(progress)
     return bool(tx.run("UPDATE job SET progress = ? WHERE id = ?", text, lease.job))
+
+
+def _look(tx: Tx, lease: Lease, now: float) -> None:
+    if tx.wary:
+        aside(tx, lease.job, lease.index, now)
 
 
 def _held(lease: Lease) -> tuple[str, int, int]:

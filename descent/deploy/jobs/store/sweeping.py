@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from descent.deploy.jobs.store.ending import end
+from descent.deploy.jobs.store.ending import aside, end
 from descent.deploy.jobs.store.leasing import lapse
 from descent.deploy.jobs.store.outbox import lapse_events
 from descent.deploy.jobs.store.records import Swept
@@ -24,6 +24,7 @@ def sweep(tx: Tx, now: float, latest: float) -> Swept:
     _correct(tx, now, latest)
     returned, dead = lapse(tx, now)
     lapse_events(tx, now)
+    _tidy(tx, now)
     overdue = tx.rows(
         "SELECT id, kind, timeout_s FROM job WHERE ended IS NULL AND deadline <= ? "
         f"ORDER BY deadline LIMIT {AT_ONCE}",
@@ -40,6 +41,16 @@ def sweep(tx: Tx, now: float, latest: float) -> Swept:
         reason = f"whoever submitted it went away after {total} units; nothing of it was run"
         end(tx, id, "enqueue_failed", reason, now)
     return Swept(returned, dead, len(overdue), len(abandoned))
+
+
+def _tidy(tx: Tx, now: float) -> None:
+    """Put aside leased units of ended jobs: a process died between the two."""
+    left = tx.rows(
+        "SELECT unit.job, unit.idx FROM unit CROSS JOIN job WHERE unit.state = 'leased' "
+        f"AND job.id = unit.job AND job.ended IS NOT NULL LIMIT {AT_ONCE}"
+    )
+    for id, index in left:
+        aside(tx, id, index, now)
 
 
 def _correct(tx: Tx, now: float, latest: float) -> None:

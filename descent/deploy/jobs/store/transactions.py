@@ -15,7 +15,7 @@ __all__ = ["Deltas", "RunAgain", "Session", "Tx", "marks"]
 
 
 class RunAgain(Exception):
-    """Another process changed a row between two statements: begin the transaction again."""
+    """Another process changed a row between two statements: make the transaction again, `wary`."""
 
 
 class Session(Protocol):
@@ -47,10 +47,12 @@ class Deltas:
 
 @dataclass(slots=True)
 class Tx:
-    """A transaction under way. `again`: this change may have been committed before."""
+    """A transaction under way. `again`: this change may have been committed before. `wary`: another
+    process ended a job while this one changed its units; look whether it is open first."""
 
     session: Session
     again: bool = False
+    wary: bool = False
     deltas: dict[str, Deltas] = field(default_factory=dict)
     woken: set[str] = field(default_factory=set)  # APIs that may have new work
     lapsed: set[str] = field(default_factory=set)  # APIs whose old leases were looked through

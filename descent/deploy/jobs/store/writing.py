@@ -144,10 +144,12 @@ class Writer:
         the database is away, those behind are told at once."""
         waited_s = time.monotonic() - min(change.asked for change in group)
         patience = Patience(max(0.0, self.patience_s - waited_s))
+        wary = False
         while True:
             try:
-                return self._commit(group)
+                return self._commit(group, wary)
             except RunAgain:
+                wary = True
                 continue
             except Exception as error:
                 meaning = self._recover(group, error)
@@ -165,11 +167,11 @@ class Writer:
                         "asking again is safe)"
                     ) from error
 
-    def _commit(self, group: list[Change]) -> None:
+    def _commit(self, group: list[Change], wary: bool) -> None:
         if self.session is None:
             self.session = self.engine.connect(reader=False)
         session = self.session
-        tx = Tx(session)
+        tx = Tx(session, wary=wary)
         session.begin(durable=any(change.durable for change in group))
         try:
             for change in group:

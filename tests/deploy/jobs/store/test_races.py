@@ -94,6 +94,7 @@ def test_whatever_interleaves_adds_up(bench, seed, monkeypatch):
         await asyncio.gather(
             *(actor(store, 10 * i + k) for i, store in enumerate(stores) for k in range(ACTORS))
         )
+        await bench.store.sweep()
         await check(bench.store, jobs)
         while (await bench.store.counts("api"))["open_jobs"]:
             bench.clock.on(11.0)
