@@ -8,6 +8,7 @@ database → 503.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +25,10 @@ __all__ = ["Request", "application", "json_answer", "lines_answer", "moment"]
 
 
 LONGEST_KEY = 255
+
+FULL = "there is no room to keep this: nothing of it was accepted; the same works when there is"
+AWAY = "the job store does not answer; whether this was accepted is not known: ask again"
+log = logging.getLogger("descent.deploy.jobs")
 
 
 class Request:
@@ -105,9 +110,11 @@ def application(
                     422, "idempotency_key_reused", str(error), field="Idempotency-Key"
                 ) from error
             except StoreFull as error:
-                raise HttpError(507, "store_full", str(error)) from error
+                log.error("%s", error)  # which disk, where: not for clients
+                raise HttpError(507, "store_full", FULL) from error
             except StoreUnavailable as error:
-                raise HttpError(503, "store_unavailable", str(error), retry_after_s=1) from error
+                log.error("%s", error)
+                raise HttpError(503, "store_unavailable", AWAY, retry_after_s=1) from error
         except HttpError as error:
             await send_error(send, error, request.context.request_id or None)
             return
