@@ -25,7 +25,7 @@ export class Detail {
         head, this.places[key]);
     };
     this.places.plots = el("div", { class: "plots" }, el("div", {}), el("div", {}), el("div", {}));
-    const load = el("section", { class: "card wide", "aria-label": "Load" }, this.places.plots);
+    const load = el("section", { class: "card wide", "aria-label": "Load", id: "part-load" }, this.places.plots);
     this.sections = {
       about: part("about", this.name, true), load,
       traffic: part("traffic", "Traffic", true), jobs: part("jobs", "Jobs", true), dead: part("dead", "Dead letters", true),
@@ -37,10 +37,11 @@ export class Detail {
   }
 
   async update() {
-    const [api, { series }, { errors }, { decisions }, log] = await Promise.all([
+    const [api, { series }, { errors }, { decisions }] = await Promise.all([
       get(this.path), get(`${this.path}/series?seconds=${SPAN_S}`), get(`${this.path}/errors`),
-      get(`${this.path}/decisions`), lines(this.name, LOG_LINES),
+      get(`${this.path}/decisions`),
     ]);
+    const log = await lines(this.name, LOG_LINES, api.version === null ? "" : `&version=${api.version}`);
     this.about(api);
     this.load(series);
     this.versions(api);

@@ -42,12 +42,18 @@ export class Work {
     return own("POST", path);
   }
 
+  // A batch's dead letters stay in their job: that is tried again.
+  redrive(letters) {
+    if (this.kind === "AsyncAPI") return own("POST", `${this.endpoint}/dead-letters/redrive`);
+    return Promise.all([...new Set(letters.map((letter) => letter.job_id))].map((id) => this.again(id)));
+  }
+
   letters(letters) {
     return [
       el("p", { class: "line" }, `${number(letters.length)} used up their attempts.`,
         button("redrive", "Try all again", () => this.detail.act(
           `Try ${letters.length} dead letters again, with fresh attempts?`, "they are tried again",
-          () => own("POST", `${this.endpoint}/dead-letters/redrive`)))),
+          () => this.redrive(letters)))),
       table(["Job", "Unit", "Attempts", "Error"], letters.map((letter) => cells(
         el("td", { class: "mono" }, letter.id ?? letter.job_id ?? letter.job), number(letter.index ?? letter.batch ?? 0),
         number(letter.attempts), el("td", { class: "said-small" }, said(letter.error)))), ""),
