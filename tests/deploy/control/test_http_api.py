@@ -140,7 +140,7 @@ def test_one_wrong_spec_of_many_and_nothing_is_applied(tmp_path):
         text = YAML.replace("s.py:S", "os:getcwd") + "- name: b\n  kind: RealtimeAPI\n  what: 1\n"
         answer = await http.post("/-/deploy", content=text)
         assert answer.status_code == 400
-        assert "what" in answer.json()["error"]["field"]
+        assert "what" in answer.json()["error"]["message"]
         assert not p.controller.apis
 
     told(tmp_path, story)
