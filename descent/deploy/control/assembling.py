@@ -176,6 +176,12 @@ class Parts:
             expose_headers=["x-request-id", "retry-after"],
         )
 
+    def leave(self) -> None:
+        """The node is stopping: nobody need wait for a job any longer."""
+        for api in self.controller.apis.values():
+            if isinstance(api.front, JobFront):
+                api.front.jobs.leave()
+
     def busy(self) -> bool:
         """Whether requests are inside or wait."""
         return any(m.in_flight for m in self.gateway.metrics.apis.values())

@@ -74,6 +74,7 @@ class Node:
         restoring.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await restoring
+        self.parts.leave()
         await self._drain()
         server.should_exit = True
         await serving

@@ -102,6 +102,10 @@ class JobApi:
         self._counter = repeat(self._count, f"{self.room.api} counts")
         self._tidier = repeat(self._tidy, f"{self.room.api} logs")
 
+    def leave(self) -> None:
+        """The node is stopping: answer those who wait for a job now, as it stands."""
+        self.room.leave()
+
     async def close(self, grace_s: float) -> None:
         """Stop taking work; what has begun may finish within `grace_s`, then is given back."""
         await self.kind.close(grace_s)

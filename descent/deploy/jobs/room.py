@@ -44,6 +44,7 @@ class Room:
         self.contents = Contents(files, spec.name)
         self.calls = Calls()
         self.counts = Counts(spec.name, spec.kind)
+        self._leaving = False
         self._ended: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
     @property
@@ -74,6 +75,12 @@ class Room:
             raise HttpError(404, "not_found", f"id {id} not found")
         return job
 
+    def leave(self) -> None:
+        """The node is stopping: nobody need wait any longer, all are told how things stand."""
+        self._leaving = True
+        for job in list(self._ended):
+            self.tell_ended(job)
+
     def tell_ended(self, job: str) -> None:
         """Wake those who wait for it."""
         for event in self._ended.pop(job, ()):
@@ -83,7 +90,7 @@ class Room:
         """The job when it has ended, or as it stands when the time is over."""
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout_s
-        while job.open and (left := until - loop.time()) > 0:
+        while job.open and not self._leaving and (left := until - loop.time()) > 0:
             event = asyncio.Event()
             self._ended[job.id].add(event)
             try:

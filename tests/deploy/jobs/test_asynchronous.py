@@ -354,6 +354,17 @@ async def test_an_update_takes_what_begins_and_leaves_what_has_begun(tmp_path):
 
 
 @in_loop
+async def test_those_who_wait_are_answered_when_the_node_leaves(tmp_path):
+    async with node(tmp_path, SPEC, lambda call: asyncio.sleep(60)) as n:
+        waiting = asyncio.create_task(n.json("POST", "", 1, prefer="wait=50", status=202))
+        while not n.pool.calls:
+            await asyncio.sleep(0.01)
+        n.api.leave()
+        said = await asyncio.wait_for(waiting, 5)
+        assert said["status"] == "in_progress"
+
+
+@in_loop
 async def test_a_node_that_leaves_gives_back_what_it_cannot_finish(tmp_path):
     async with node(tmp_path, SPEC, lambda call: asyncio.sleep(60)) as n:
         id = (await n.json("POST", "", 1))["id"]
