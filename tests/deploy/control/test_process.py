@@ -243,6 +243,7 @@ def test_a_taken_port_is_said_at_once(make_node, node):
         make_node(port=port)
 
 
+@pytest.mark.slow
 def test_versions_on_postgresql_come_back_too(make_node):
     from tests.deploy.postgres import fresh_url
 
