@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from descent.deploy import tracing
 from descent.deploy.errors import HttpError, send_error
 from descent.deploy.pool import Context
 from descent.deploy.service import signature
@@ -107,6 +108,8 @@ class ServiceApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._other_than_http(scope, receive, send)
+        if tracing.active is not None and not tracing.inside(scope):
+            return await tracing.active.service(self, scope, receive, send)
         context = scope.get("descent") or self._context(scope)
         request = InFlight(scope, receive, context)
         token = current.set(request)

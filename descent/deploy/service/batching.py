@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from descent.deploy import tracing
 from descent.deploy.errors import HttpError
 from descent.deploy.service.costs import Line
 from descent.deploy.service.inflight import InFlight, current
@@ -30,9 +31,9 @@ async def _closed(_: list[Any]) -> list[Any]:
 
 
 class _Item:
-    """One request's place. `ended`: no batch works on it (any more)."""
+    """One request's place. `ended`: no batch works on it (any more). `span`: where it is traced."""
 
-    __slots__ = ("batch", "ended", "future", "since", "value")
+    __slots__ = ("batch", "ended", "future", "since", "span", "value")
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -40,6 +41,7 @@ class _Item:
         self.since = time.perf_counter()
         self.batch: _Batch | None = None
         self.ended = True
+        self.span = None if tracing.active is None else tracing.active.here()
 
 
 class _Batch:
@@ -173,7 +175,12 @@ class Batcher:
 
     async def _outcomes(self, batch: _Batch) -> list[Any]:
         current.set(None)  # a batch belongs to no one request
-        outcomes = await self._run([item.value for item in batch.items])
+        values = [item.value for item in batch.items]
+        if tracing.active is None:
+            outcomes = await self._run(values)
+        else:
+            with tracing.active.batch([item.span for item in batch.items]):
+                outcomes = await self._run(values)
         self.cost.note(len(outcomes), time.perf_counter() - batch.since)
         return outcomes
 

@@ -1,7 +1,10 @@
 """What a batch of n costs: seconds ≈ each · n + fixed, by least squares over the latest batches.
 
-Each batch weighs `_KEEP` times what the next one weighs. Reference: BentoML's dispatcher fits the
-same line, Crankshaw et al. 2017 (Clipper) §4.3 why it is one.
+    each = cov(n, t) / (var(n) + λ · mean(n)²)        fixed = mean(t) − each · mean(n)
+
+Each batch weighs `_KEEP` times what the next one weighs. Batches of much the same size say little
+about how their time divides: λ then leaves it to `fixed`, rather than to chance. Reference:
+BentoML's dispatcher fits the same line, Crankshaw et al. 2017 (Clipper) §4.3 why it is one.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 __all__ = ["Line"]
 
 _KEEP = 0.95
+_RIDGE = 0.01
 
 
 class Line:
@@ -30,15 +34,13 @@ class Line:
         self._nt = self._nt * _KEEP + n * seconds
 
     def fit(self) -> tuple[float, float]:
-        """(seconds for each item, fixed seconds), neither below 0. All batches of one size say
-        nothing about how it divides: then all of it is fixed."""
+        """(seconds for each item, fixed seconds), neither below 0."""
         if not self.known:
             return 0.0, 0.0
         mean_n, mean_t = self._n / self._w, self._t / self._w
         spread = self._nn / self._w - mean_n * mean_n
-        if spread < 1e-3 * mean_n * mean_n:
-            return 0.0, mean_t
-        each = max(0.0, (self._nt / self._w - mean_n * mean_t) / spread)
+        each = (self._nt / self._w - mean_n * mean_t) / (spread + _RIDGE * mean_n * mean_n)
+        each = max(0.0, each)
         return (each, mean_t - each * mean_n) if each * mean_n <= mean_t else (mean_t / mean_n, 0.0)
 
     def seconds(self, n: int) -> float:

@@ -1,13 +1,14 @@
-"""Is it worth while to wait for one more request before a batch begins?
+"""Is it worth while to wait for more requests before a batch begins?
 
-    wait   while   luck · fixed > n · usual,   for 3 · usual after the last event
+    after an arrival   while   luck · fixed > n · usual,    for 3 · usual
+    after an answer    while   comers · fixed > n · window,  for window = 3 · usual
 
-n requests would each wait the `usual` time until the next one; that shares the batch's `fixed` cost
-with them (costs.py), if it comes: `luck` is how often that was so. An event is an arrival, or the
-end of a batch, whose clients may come again; each kind has its usual time. So a lone client, who
-comes when it has been answered, teaches that waiting is no use, clients that come in bursts are
-gathered, and two halves of them that would take turns for ever find together. Left out: the
-distribution of arrivals beyond these means.
+n requests would each wait; whoever comes shares the batch's `fixed` cost with them (costs.py).
+`usual` is the mean time from an event of that kind to the next arrival, `luck` how often somebody
+came when that was hoped for, `comers` the mean number of arrivals within a window after an answer:
+the clients who have been answered and ask again. So a lone client teaches that waiting is no use,
+clients that come in bursts are gathered, and two halves of them that would take turns for ever find
+together. Left out: the distribution of arrivals beyond these means.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class Patience:
         self._longest_s = longest_s
         self._arrived = self._answered = float("-inf")
         self._bet: float | None = None  # somebody comes before this time
+        self._comers = 0.0
+        self._came = 0  # since the last answer, within its window
 
     def arrival(self, now: float) -> None:
         """A request has come."""
@@ -40,12 +43,16 @@ class Patience:
         else:
             self.after_arrival_s = self._learnt(self.after_arrival_s, now - self._arrived)
         self._arrived = now
+        if self.after_answer_s is not None and now - self._answered <= self._window_s():
+            self._came += 1
 
     def answered(self, now: float) -> None:
         """A batch has ended. Who comes from here on may come because of that."""
         if self._bet is not None:
             self._settle(False)
         self._answered = now
+        self._comers += _NEWS * (self._came - self._comers)
+        self._came = 0
 
     def wait_s(self, n: int, left_s: float, cost: Line, now: float) -> float:
         """How long `n` requests should wait for another, at most `left_s`; 0: not at all."""
@@ -53,15 +60,22 @@ class Patience:
             self._settle(False)
         if not cost.known:
             return left_s
-        answer_is_last = self._answered > self._arrived
-        usual_s = self.after_answer_s if answer_is_last else self.after_arrival_s
+        if self._answered > self._arrived:
+            usual_s, since = self.after_answer_s, self._answered
+            gain, loss = self._comers, n * self._window_s()
+        else:
+            usual_s, since = self.after_arrival_s, self._arrived
+            gain, loss = self.luck, n * (usual_s or 0.0)
         if usual_s is None:
             return 0.0
-        wait_s = min(left_s, max(self._answered, self._arrived) + _QUIET * usual_s - now)
+        wait_s = min(left_s, since + _QUIET * usual_s - now)
         if wait_s <= 0:
             return 0.0
         self._bet = now + wait_s
-        return wait_s if self.luck * cost.fit()[1] > n * usual_s else 0.0
+        return wait_s if gain * cost.fit()[1] > loss else 0.0
+
+    def _window_s(self) -> float:
+        return _QUIET * (self.after_answer_s or 0.0)
 
     def _learnt(self, usual_s: float | None, seen_s: float) -> float | None:
         if seen_s > self._longest_s:

@@ -354,9 +354,26 @@ def test_the_cost_line_is_recovered(each, fixed, sizes):
     line = Line()
     for n in sizes:
         line.note(n, each * n + fixed)
+    typical = each * sum(sizes) / len(sizes) + fixed
     for n in set(sizes):
-        assert line.seconds(n) == pytest.approx(each * n + fixed, rel=0.05, abs=0.05)
+        assert line.seconds(n) == pytest.approx(each * n + fixed, abs=0.4 * typical + 1e-9)
     assert all(part >= 0 for part in line.fit())
+
+
+def test_batches_of_many_sizes_tell_what_is_fixed_and_what_is_not():
+    line = Line()
+    for n in (1, 8, 2, 32, 4, 16) * 5:
+        line.note(n, 0.002 * n + 0.01)
+    each, fixed = line.fit()
+    assert each == pytest.approx(0.002, rel=0.03)
+    assert fixed == pytest.approx(0.01, rel=0.1)
+
+
+def test_batches_of_one_size_are_not_divided_by_chance():
+    line = Line()
+    for i in range(40):
+        line.note(16 + i % 2, 0.01 + 0.002 * (i % 2))  # noise that looks like 2 ms an item
+    assert line.fit()[1] > 0.005
 
 
 def test_nothing_noted_costs_nothing():

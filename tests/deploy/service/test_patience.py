@@ -71,7 +71,7 @@ def test_without_a_fixed_cost_nothing_is_shared():
 
 def test_after_an_answer_those_it_went_to_are_waited_for():
     patience, now = Patience(0.01), 0.0
-    for _ in range(5):  # four clients: answered together, back 1 ms later, 0.1 ms apart
+    for _ in range(9):  # four clients: answered together, back 1 ms later, 0.1 ms apart
         for i in range(4):
             patience.arrival(now + i * 0.0001)
         now += 0.01
@@ -79,6 +79,7 @@ def test_after_an_answer_those_it_went_to_are_waited_for():
         now += 0.001
     patience.answered(now)
     assert patience.wait_s(2, 0.01, cost_of(0.01), now) == pytest.approx(0.003)
+    assert patience.wait_s(8, 0.01, cost_of(0.01), now) == 0.0  # 8 · 3 ms > 2.4 · 10 ms
 
 
 def test_luck_turns():
