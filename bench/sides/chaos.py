@@ -46,6 +46,8 @@ class Seen:
 
     statuses: Counter[int] = field(default_factory=Counter)
     wrong: int = 0  # 200 with another answer than the right one
+    said: Counter[str] = field(default_factory=Counter)  # what failures said
+    hurried: int = 0  # failures that did not say when to try again
     kills: int = 0
     accepted: dict[str, int] = field(default_factory=dict)  # job → the value it was given
     done: int = 0
@@ -148,6 +150,9 @@ class Chaos:
                     self.seen.statuses[0] += 1
                     continue
                 self.seen.statuses[answer.status_code] += 1
+                if answer.status_code != 200:
+                    self.seen.said[answer.json()["error"]["message"]] += 1
+                    self.seen.hurried += "retry-after" not in answer.headers
                 if answer.status_code == 200 and answer.json() != 2 * value:
                     self.seen.wrong += 1
 

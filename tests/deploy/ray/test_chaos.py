@@ -26,6 +26,7 @@ def test_kills_lose_no_job_and_no_answer(tmp_path):
     assert seen.kills >= 4
     assert seen.wrong == 0
     assert seen.not_retryable == 0, seen.statuses
+    assert seen.hurried == 0, seen.said
     assert seen.statuses[200] > 50
     assert seen.lost == []
     assert seen.done == len(seen.accepted) == 60

@@ -74,6 +74,11 @@ class Kept:
         """Ray has not found a machine for it yet."""
         return self._state == "Requested"
 
+    def note_silence(self) -> None:
+        """Its port does not answer; if it lives, its next news makes it ready again."""
+        if self.ready:
+            self._be("NotReady", "its port does not answer")
+
     async def end(self, grace_s: float) -> None:
         """Take no more requests, finish those there are, end."""
         self._task.cancel()

@@ -13,11 +13,14 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from descent.deploy.errors import HttpError, send_error
 from descent.deploy.pool import LoadError, Replica, Start
+from descent.deploy.pools.command_client import UpstreamError
 from descent.deploy.pools.command_proxy import Proxy
 from descent.deploy.pools.ray.driving import Driving
 from descent.deploy.pools.ray.guarding import with_secret
 from descent.deploy.pools.ray.keeping import Kept
+from descent.deploy.pools.ray.wholeness import Whole
 from descent.deploy.scale.shrinking import to_end
 
 __all__ = ["RayPool"]
@@ -39,13 +42,24 @@ class RayPool:
         self._leaving: dict[asyncio.Task[None], Kept] = {}
         self._changing = asyncio.Lock()
         self._changed = asyncio.Event()
-        self._proxy = Proxy(start.spec.name, self._replicas, plain=False)  # type: ignore[arg-type]
+        self._proxy = Proxy(
+            start.spec.name,
+            self._replicas,  # type: ignore[arg-type]
+            plain=False,
+            worth_waiting=self._worth_waiting,
+        )
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Have a replica answer; waits a little while none is ready."""
-        if not any(one.ready for one in self._replicas):
-            await self._one_ready(scope["descent"].deadline)
-        await self._proxy(with_secret(scope, self._secret), receive, send)
+        whole = Whole(send)
+        try:
+            await self._proxy(with_secret(scope, self._secret), receive, whole)
+        except UpstreamError as error:
+            if whole.begun:
+                raise
+            said = f"the replica of '{self._start.spec.name}' died with this request: {error}"
+            died = HttpError(502, "upstream_failed", said, retry_after_s=1)
+            await send_error(send, died, scope["descent"].request_id)
 
     async def begin(self, limit_s: float) -> None:
         """Start `init_replicas` and wait until they are ready. Raises `LoadError`."""
@@ -99,17 +113,19 @@ class RayPool:
         self._leaving[task] = one
         task.add_done_callback(lambda done: self._leaving.pop(done, None))
 
-    async def _one_ready(self, deadline: float | None) -> None:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + PATIENCE_S
-        until = until if deadline is None else min(until, deadline - 0.1)
+    async def _worth_waiting(self, replica: Any) -> bool:
+        """None is ready, or this one, which was, does not listen: wait for one that does."""
+        if replica is not None:
+            replica.note_silence()  # Ray will say in a moment what has become of it
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(until):
-                while self._replicas and not any(one.ready for one in self._replicas):
+            async with asyncio.timeout(PATIENCE_S):
+                while not any(one.ready for one in self._replicas):
                     if all(one.hopeless for one in self._replicas):
-                        return
+                        return False
                     self._changed.clear()
                     await self._changed.wait()
+                return True
+        return False
 
     def _reasons(self) -> str:
         return "; ".join(sorted({one.reason for one in self._replicas if one.reason})) or "starting"

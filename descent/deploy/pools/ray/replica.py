@@ -21,6 +21,7 @@ from typing import Any
 import ray
 from starlette.types import ASGIApp
 
+from descent.deploy import tracing
 from descent.deploy.pool import LoadError, Start
 from descent.deploy.pools.child import STUCK, STUCK_S, ChildApp
 from descent.deploy.pools.local import LocalBackend, LocalPool
@@ -55,6 +56,7 @@ class RayReplica:
         """Load, warm and listen: {"host", "port", "signature"}; {"missing"} where the version's
         folder is not on this machine and no `archive` of it came along; or {"error"}."""
         self._loop = asyncio.get_running_loop()
+        tracing.begin()
         spec, folder = make_spec(given["spec"]), Path(given["folder"])
         if archive is not None:
             folder = self._unpacked(archive)
