@@ -4,6 +4,7 @@ Every process that shares a folder leaves a snapshot of its families there; whoe
 `/metrics` adds the others' counters, histograms and summaries to its own, and tells gauges apart by
 a label `pid`. What a process counted stays after its end; its gauges go. Reference: the
 multi-process mode of prometheus_client, without its memory-mapped files: here a snapshot is JSON.
+Left out: folding the snapshots of ended processes together (each stays, a small file).
 """
 
 from __future__ import annotations
@@ -67,7 +68,10 @@ def merged(own: Iterable[Any], others: list[tuple[str, list[dict[str, Any]], boo
                 if kind not in _SUMMED and others:
                     labels = {**labels, "pid": pid}
                 key = (sample, tuple(labels.items()))
-                into[key] = into.get(key, 0.0) + value
+                if sample.endswith("_created"):  # a time
+                    into[key] = min(into.get(key, value), value)
+                else:
+                    into[key] = into.get(key, 0.0) + value
     made = []
     for name, (meaning, kind, samples) in sums.items():
         metric = Metric(name, meaning, kind)

@@ -138,6 +138,22 @@ def test_a_broken_snapshot_is_passed_over(tmp_path):
     assert value(render(metrics), "descent_api_requests_total") == [1]
 
 
+def test_times_are_not_added(tmp_path):
+    from prometheus_client import CollectorRegistry, Counter
+
+    registry = CollectorRegistry()
+    Counter("jobs", "Jobs", registry=registry).inc(4)
+    other = Share(tmp_path)
+    other._own = "1-other.json"
+    other.publish(registry.collect())
+    metrics = Metrics()
+    metrics.register(registry)
+    metrics.share = Share(tmp_path)
+    page = render(metrics)
+    assert value(page, "jobs_total") == [8]
+    assert 1.7e9 < value(page, "jobs_created")[0] < 3.4e9
+
+
 def test_registered_collectors_are_there():
     from prometheus_client import CollectorRegistry, Counter
 
