@@ -216,7 +216,7 @@ def test_an_item_past_its_deadline_gives_up_its_place_and_the_others_go_on():
             loop = asyncio.get_running_loop()
             late, patient = Wire(b"1"), Wire(b"2")
             tasks = [
-                asyncio.create_task(late.ask(app, loop.time() + 0.05)),
+                asyncio.create_task(late.ask(app, loop.time() + 0.3)),
                 asyncio.create_task(patient.ask(app)),
             ]
             await eventually(lambda: late.messages)
@@ -242,7 +242,7 @@ def test_a_batch_nobody_waits_for_is_stopped():
     async def scenario():
         async with served(spins, batching=batching(size=2, wait_ms=1000)) as app:
             answers = await asyncio.gather(
-                post(app, 1, timeout_s=0.05), post(app, 2, timeout_s=0.08)
+                post(app, 1, timeout_s=0.3), post(app, 2, timeout_s=0.35)
             )
             assert [a.status for a in answers] == [504, 504]
             assert ended.is_set()
@@ -253,7 +253,7 @@ def test_a_batch_nobody_waits_for_is_stopped():
 def test_an_item_cancelled_while_it_waits_is_not_computed():
     async def scenario():
         instance = Doubler()
-        async with served(instance, batching=batching(size=3, wait_ms=300)) as app:
+        async with served(instance, batching=batching(size=3, wait_ms=5000)) as app:
             late = await post(app, 7, timeout_s=0.02)
             assert late.status == 504
             assert await asyncio.gather(*(told(app, i) for i in range(3))) == [0, 2, 4]

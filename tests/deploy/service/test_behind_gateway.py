@@ -45,7 +45,7 @@ def test_code_that_outlives_its_deadline_keeps_its_place():
 
     async def scenario():
         async with served(in_c_code, max_concurrency=2) as app:
-            gateway = gateway_to(app, max_concurrency=2, max_queue_length=100, timeout_s=0.1)
+            gateway = gateway_to(app, max_concurrency=2, max_queue_length=100, timeout_s=0.3)
             wires = [Wire(b"1") for _ in range(8)]
             tasks = [asyncio.create_task(wire.ask(gateway, path="/thing")) for wire in wires]
             await eventually(lambda: all(wire.messages for wire in wires))
