@@ -80,9 +80,9 @@ def measure(side: str, url: str | None, folder: Path) -> tuple[float, str]:
         rng, in_time = random.Random(8), 0
         for _ in range(KILLS):
             time.sleep(rng.uniform(0.1, 0.8))
-            in_time += _status(node, job)["status"] == "running"
+            in_time += _status(node, job)["status"] in ("enqueuing", "running")
             _kill(node)
-        while _status(node, job, "&wait=30")["status"] == "running":
+        while _status(node, job, "&wait=30")["status"] in ("enqueuing", "running"):
             pass
         took = time.perf_counter() - begun
         found = _found(node, job, folder)
