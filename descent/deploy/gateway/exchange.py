@@ -15,6 +15,7 @@ from typing import Any
 from starlette.types import Message, Receive, Send
 
 from descent.deploy.errors import HttpError, send_error
+from descent.deploy.gateway.metrics import ApiMetrics
 from descent.deploy.pool import Context
 
 __all__ = ["Body", "Exchange", "too_large"]
@@ -28,14 +29,15 @@ class Exchange:
     who ended it from outside: "late", "gone", "large" or None."""
 
     __slots__ = (
-        "_answering", "_send", "body", "context", "ended", "outcome", "said", "silent", "size",
-        "status", "task",
+        "_answering", "_send", "also", "body", "context", "ended", "outcome", "said", "silent",
+        "size", "status", "task",
     )  # fmt: skip
 
     def __init__(self, context: Context, send: Send, task: asyncio.Task[Any] | None) -> None:
         self.context = context
         self.task = task  # that is cancelled to end it
         self.body: Body | None = None
+        self.also: ApiMetrics | None = None  # behind a splitter: the API's own counters
         self.status = 0
         self.size = 0
         self.ended = False

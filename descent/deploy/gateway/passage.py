@@ -99,6 +99,9 @@ class Passage:
         if served is None:
             raise HttpError(503, "not_ready", f"'{route.name}' is not ready", retry_after_s=1)
         context.api, context.version, context.trace = served.api, served.version, head.trace
+        if choice is not None:
+            exchange.also = self._gateway.metrics.api(served.api)
+            exchange.also.in_flight += 1
         limits = served.limits
         if limits.timeout_s is not None:
             context.deadline = began + limits.timeout_s
@@ -148,8 +151,9 @@ class Passage:
         gateway, context = self._gateway, exchange.context
         status = exchange.final_status()
         metrics.record(status, seconds, exchange.size)
-        if context.api != route.name:  # behind a splitter, the API itself counts, too
-            gateway.metrics.api(context.api).record(status, seconds, exchange.size)
+        if exchange.also is not None:
+            exchange.also.in_flight -= 1
+            exchange.also.record(status, seconds, exchange.size)
         if gateway.access_log is not None:
             line = access_line(
                 context.api, context.version, context.request_id, scope["method"], scope["path"],

@@ -378,7 +378,9 @@ def test_splitter_counts_for_both_and_sends_copies():
         assert post(port, "/split/x", content=b"abc").json()["path"] == "/x"
         eventually(lambda: gateway.metrics.api("trial").codes == {500: 1})
     assert seen == [("/split/x", b"abc", "trial")]
-    assert gateway.metrics.api("split").codes == gateway.metrics.api("main").codes == {200: 1}
+    for name in ("split", "main"):
+        assert gateway.metrics.api(name).codes == {200: 1}
+        assert gateway.metrics.api(name).in_flight == 0
     assert trial.in_flight == 0
 
 
