@@ -16,16 +16,19 @@ def read(port: int, path: str, n: int) -> dict[str, float]:
     with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
         began = time.perf_counter()
         sock.sendall(
-            b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+            b"POST %b HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
             b"connection: close\r\naccept: text/event-stream\r\ncontent-length: %d\r\n\r\n%b"
             % (path.encode(), len(body), body)
         )
-        tokens, first, seen = 0, 0.0, b""
+        first, parts = 0.0, []
         while part := sock.recv(2**18):
-            if not first and b"data:" in (seen := seen + part):
+            parts.append(part)
+            if not first and b"data:" in b"".join(parts):
                 first = time.perf_counter() - began
-            tokens += part.count(b"data:")  # cut in two it would be missed: said by the total
-        return {"tokens": tokens, "seconds": time.perf_counter() - began, "first_s": first}
+        seconds, said = time.perf_counter() - began, b"".join(parts)
+        if not said.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(said[:300].decode("latin-1"))
+        return {"tokens": said.count(b"data:"), "seconds": seconds, "first_s": first}
 
 
 if __name__ == "__main__":

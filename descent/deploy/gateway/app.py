@@ -69,6 +69,7 @@ class Gateway:
         }
         self.dispatch = Passage(self)
         self._hosts = None if allowed_hosts is None else {h.lower() for h in allowed_hosts}
+        self._good_hosts: set[bytes] = set()  # as they were sent
         self._series: dict[str, Series] = {}
         self._ticking: asyncio.Task[None] | None = None
 
@@ -120,8 +121,8 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             route = self.routes.find(scope["path"])
-            plain = self._hosts is None and (self.face is None or scope["method"] == "POST")
-            if route is not None and plain:
+            plain = self.face is None or scope["method"] == "POST"
+            if route is not None and plain and (self._hosts is None or self._known_host(scope)):
                 await self.dispatch(route, scope, receive, send)
             else:
                 await self._aside(route, scope, receive, send)
@@ -148,6 +149,13 @@ class Gateway:
         except HttpError as error:
             await send_error(send, error, head.request_id)
 
+    def _known_host(self, scope: Scope) -> bool:
+        """Has this very header been found good before?"""
+        for name, value in scope["headers"]:
+            if name == b"host":
+                return value in self._good_hosts
+        return False
+
     def _check_host(self, given: bytes) -> None:
         """Refuse a page elsewhere whose name was made to resolve to this machine (rebinding)."""
         if self._hosts is None:
@@ -156,6 +164,8 @@ class Gateway:
         name = host if host.endswith("]") else host.rpartition(":")[0] or host
         if name not in self._hosts:
             raise HttpError(421, "wrong_host", f"this node does not answer for the host '{host}'")
+        if len(self._good_hosts) < NAMED:
+            self._good_hosts.add(given)
 
     def _nothing(self, path: str) -> HttpError:
         endpoints = sorted(self.routes.by_endpoint)

@@ -488,3 +488,10 @@ def test_a_stream_that_does_not_heed_its_cancelling_ends(why):
                 assert sock.recv(10)
         assert ended.wait(10)
         eventually(lambda: gateway.metrics.api("api").codes == {504 if why == "late" else 499: 1})
+
+
+def test_a_good_host_does_not_make_others_good():
+    with serving(gateway_of(allowed_hosts=["127.0.0.1"])) as port:
+        for host, status in [("127.0.0.1:1", 200), ("127.0.0.1:1", 200), ("x", 421), ("x", 421)]:
+            assert post(port, headers={"host": host}).status_code == status
+        assert raw(port, b"POST /api HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 421")
