@@ -53,6 +53,9 @@ def run(
     insecure: Annotated[
         bool | None, typer.Option("--insecure", help="Reachable without keys and TLS.")
     ] = None,
+    traces: Annotated[
+        str | None, typer.Option(help="Send traces (OTLP over HTTP): http://localhost:4318.")
+    ] = None,
 ) -> None:
     """Run a node here until Ctrl-C; it is started again when it dies."""
     if context.invoked_subcommand is not None:
@@ -65,6 +68,7 @@ def run(
             "host": host, "port": port, "home": home, "database_url": database_url,
             "files_url": files_url, "backend": backend, "tls_certificate": tls_cert,
             "tls_key": tls_key, "require_keys": require_keys, "insecure": insecure,
+            "traces": traces,
             "cors_origins": tuple(cors_origin) if cors_origin else None,
             "allowed_hosts": tuple(allow_host) if allow_host else None,
             "memory_limit_bytes": read_bytes(memory_limit) if memory_limit else None,

@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from descent.deploy import tracing
 from descent.deploy.cluster.local import LocalCluster
 from descent.deploy.control.controlling import Controller
 from descent.deploy.control.describing import Description
@@ -50,6 +51,7 @@ class Parts:
     def __init__(self, settings: NodeSettings, home: Home, url: str) -> None:
         self.settings = settings
         self.home = home
+        self.tracing = tracing.begin(settings.traces)
         self.access = LineLog(home.logs / "access.jsonl")
         self.gateway = Gateway(access_log=self.access, allowed_hosts=settings.hosts)
         self.backends: dict[str, Backend] = {
@@ -164,12 +166,13 @@ class Parts:
     @property
     def app(self) -> ASGIApp:
         """What the server is given."""
+        app = self.gateway if self.tracing is None else tracing.Traced(self.gateway, self.tracing)
         if not self.settings.cors_origins:
-            return self.gateway
+            return app
         from starlette.middleware.cors import CORSMiddleware
 
         return CORSMiddleware(
-            self.gateway,
+            app,
             allow_origins=self.settings.cors_origins,
             allow_methods=["*"],
             allow_headers=["*"],

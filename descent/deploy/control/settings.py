@@ -37,6 +37,7 @@ class NodeSettings:
     `grace_s`: how long requests in flight may take when the node, or a version, ends.
     `drain_s`: how long an old version may finish its requests after an update.
     `load_s`: how long a version may take to load; None: as long as it takes.
+    `traces`: where OpenTelemetry's traces are sent (OTLP over HTTP); None: what OTEL_… say.
     """
 
     host: str = "127.0.0.1"
@@ -55,6 +56,7 @@ class NodeSettings:
     grace_s: float = 20.0
     drain_s: float = 60.0
     load_s: float | None = None
+    traces: str | None = None
 
     def __post_init__(self) -> None:
         self._check()

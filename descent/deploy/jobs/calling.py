@@ -13,6 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 
+from descent.deploy import tracing
 from descent.deploy.asking import Answer, ask
 from descent.deploy.jobs.working import Failed
 from descent.deploy.pool import Context, Pool
@@ -78,14 +79,16 @@ class Calls:
             raise RuntimeError("there is no version that could take work")
         now = asyncio.get_running_loop().time()
         deadline = None if spec.timeout_s is None else now + spec.timeout_s
+        said = [*headers, ("x-descent-unit", unit), ("x-descent-attempt", str(attempt))]
+        trace, said = tracing.handed_on(said)
         context = Context(
             unit.replace("/", "-"),
             api=spec.name,
             version=self.version,
             deadline=deadline,
             job=job,
+            trace=trace,
         )
-        said = [*headers, ("x-descent-unit", unit), ("x-descent-attempt", str(attempt))]
         self.active[id(pool)] += 1
         try:
             async with asyncio.timeout_at(deadline):

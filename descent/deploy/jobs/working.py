@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from descent.deploy import tracing
 from descent.deploy.jobs.loops import end_loop, repeat, set_within
 from descent.deploy.jobs.store import Content, Lease, Store, StoreError, StoreFull, StoreUnavailable
 
@@ -177,7 +178,7 @@ class Workers:
         key, begun = _key(lease), time.monotonic()
         try:
             try:
-                outcome = await self.work(lease)
+                outcome = await self._worked(lease)
             except Exception as error:  # the service's own, or the pool's
                 outcome = Failed(f"{type(error).__name__}: {error}")
             finally:
@@ -197,6 +198,15 @@ class Workers:
             if self._tasks.get(key) is asyncio.current_task():
                 del self._tasks[key]
             self._changed.set()
+
+    async def _worked(self, lease: Lease) -> Done | Failed:
+        if tracing.active is None:
+            return await self.work(lease)
+        with tracing.active.attempt(lease) as failed:
+            outcome = await self.work(lease)
+            if isinstance(outcome, Failed):
+                failed(outcome.error)
+            return outcome
 
     async def _give_back(self, lease: Lease) -> None:
         """Uncounted; if even that fails, the lease will run out."""

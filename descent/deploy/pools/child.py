@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from descent.deploy import tracing
 from descent.deploy.pool import Context, LoadError, Start
 from descent.deploy.pools.child_counts import snapshot
 from descent.deploy.pools.command_heads import CONTEXT_HEADER
@@ -198,6 +199,7 @@ async def _serve(given: dict[str, Any], teller: _Teller) -> None:
     from descent.deploy.spec import make_spec
 
     log = teller.log
+    tracing.begin()
     spec = make_spec(given["spec"])
     watching = asyncio.ensure_future(_watch_node())
     backend = LocalBackend()

@@ -38,6 +38,7 @@ def head_of(scope: Scope, length: int, more: bool, *, plain: bool) -> bytes:
     lines = [b"%b %b HTTP/1.1" % (scope["method"].encode(), target)]
     given, host = None, b"localhost"
     forwarded = b""
+    traced = (about := scope.get("descent")) is not None and about.trace  # said by _about
     for name, value in scope["headers"]:
         if name == b"content-length":
             given = value
@@ -45,7 +46,7 @@ def head_of(scope: Scope, length: int, more: bool, *, plain: bool) -> bytes:
             host = value
         elif name == b"x-forwarded-for":
             forwarded = value + b", "
-        elif name not in DROPPED:
+        elif name not in DROPPED and not (traced and name == b"traceparent"):
             lines.append(name + b": " + value)
     lines.insert(1, b"host: " + host)
     if not more:
