@@ -9,12 +9,13 @@ the package (scripts/postgres.sh); where there is none the tests on PostgreSQL a
 from __future__ import annotations
 
 import atexit
-import getpass
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -33,19 +34,28 @@ class Server:
         self.programs = programs
         self.folder = Path(tempfile.mkdtemp(prefix="dpg-", dir="/tmp"))  # short: socket paths are
         self.data = self.folder / "data"
-        self.user = getpass.getuser()
         self.prefix: list[str] = []
+        self.process: subprocess.Popen | None = None
+        if setpriv := shutil.which("setpriv"):
+            # gone with this process, however that ends: SIGQUIT is an immediate shutdown
+            self.prefix = [setpriv, "--pdeathsig", "QUIT"]
         if os.geteuid() == 0:
-            self.user = "nobody"
-            nobody = pwd.getpwnam(self.user)
+            nobody = pwd.getpwnam("nobody")
             os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
-            self.prefix = [
-                "setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups",
-            ]  # fmt: skip
-        self._run(
-            "initdb", "-D", self.data, "-U", "descent", "-A", "trust", "-E", "UTF8",
-            "--locale=C", "--no-sync",
+            user = [f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
+            self.prefix = [*(self.prefix or ["setpriv"]), *user]
+        made = subprocess.run(
+            [
+                *self.prefix, self.programs / "initdb", "-D", self.data, "-U", "descent",
+                "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync",
+            ],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            cwd="/",
+            timeout=60,
         )  # fmt: skip
+        if made.returncode:
+            raise RuntimeError(f"initdb failed: {made.stderr.decode(errors='replace')[-1000:]}")
         self.start()
 
     @property
@@ -53,43 +63,42 @@ class Server:
         return f"postgresql://descent@/postgres?host={self.folder}"
 
     def start(self) -> None:
-        options = (
-            f"-c listen_addresses='' -c unix_socket_directories={self.folder} "
-            "-c max_connections=60 -c shared_buffers=64MB -c deadlock_timeout=100ms"
-        )
-        self._run(
-            "pg_ctl", "start", "-w", "-t", "30", "-D", self.data, "-l", self.folder / "log",
-            "-o", options,
-        )  # fmt: skip
+        """Start it and wait until it takes connections."""
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": self.folder,
+            "max_connections": 60,
+            "shared_buffers": "64MB",
+            "deadlock_timeout": "100ms",
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*self.prefix, self.programs / "postgres", "-D", self.data, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+            )
+        ready = [self.programs / "pg_isready", "-q", "-h", self.folder, "-U", "descent"]
+        until = time.monotonic() + 60
+        while subprocess.run(ready, cwd="/").returncode:
+            if self.process.poll() is not None or time.monotonic() > until:
+                said = (self.folder / "log").read_text(encoding="utf-8", errors="replace")
+                raise RuntimeError(f"PostgreSQL did not start: {said[-1000:]}")
+            time.sleep(0.02)
 
     def stop(self, mode: str = "immediate") -> None:
         """ "immediate" is what a power cut is; "fast" ends in order."""
-        self._run("pg_ctl", "stop", "-w", "-m", mode, "-D", self.data)
+        assert self.process is not None
+        self.process.send_signal(signal.SIGQUIT if mode == "immediate" else signal.SIGINT)
+        self.process.wait(timeout=60)
 
     def end(self) -> None:
-        try:
-            self.stop("immediate")
-        except subprocess.SubprocessError:
-            pass
+        """Leave nothing behind."""
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _run(self, name: str, *arguments: object) -> None:
-        command = [*self.prefix, str(self.programs / name), *map(str, arguments)]
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE
-            if name == "initdb"
-            else subprocess.DEVNULL,  # its child keeps it
-            stderr=subprocess.STDOUT,
-            cwd="/",
-            timeout=60,
-        )
-        if done.returncode:
-            said = (done.stdout or b"").decode("utf-8", "replace")
-            log = self.folder / "log"
-            said += log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-            raise subprocess.SubprocessError(f"{name} failed: {said[-1000:]}")
 
 
 @cache
