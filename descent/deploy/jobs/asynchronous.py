@@ -87,7 +87,7 @@ class AsyncKind:
         body = await request.body()
         id, spec = new_id(), self.room.spec
         key = request.key
-        headers = [(n, v) for n, v in request.headers.items() if n.lower() not in DROPPED]
+        headers = [(n, v) for n, v in request.headers.items() if _goes_on(n.lower())]
         meta = {"path": request.below, "query": request.raw_query, "headers": headers}
         content = await self.room.contents.keep(id, "request", body, meta)
         job = NewJob(
@@ -277,6 +277,11 @@ class AsyncKind:
             )
             return json_answer({"redriven": number})
         raise _not_allowed(request)
+
+
+def _goes_on(header: str) -> bool:
+    """Whether the service sees it; which unit it works on is for us to say."""
+    return header not in DROPPED and not header.startswith(("x-cortex-", "x-descent-"))
 
 
 def _word(job: Job) -> str:

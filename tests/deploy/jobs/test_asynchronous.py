@@ -52,7 +52,7 @@ async def test_the_request_reaches_the_service_as_it_was(tmp_path):
         body = bytes(range(256)) * 1000  # larger than a row holds: a file
         answer = await n(
             "POST", "/deep/er", body, query="a=1&b=%20", content_type="image/x", x_mine="yes",
-            authorization="Bearer secret", cookie="c=1",
+            authorization="Bearer secret", cookie="c=1", x_descent_attempt="99",
         )  # fmt: skip
         id = json.loads(answer.body)["id"]
         said = await n.json("GET", f"/{id}", query="wait=10")
@@ -65,6 +65,7 @@ async def test_the_request_reaches_the_service_as_it_was(tmp_path):
         assert (call.path, call.query, call.body) == ("/deep/er", "a=1&b=%20", body)
         assert (call.headers["content-type"], call.headers["x-mine"]) == ("image/x", "yes")
         assert not {"authorization", "cookie"} & set(call.headers)
+        assert call.headers["x-descent-attempt"] == "1"
         await n("DELETE", f"/{id}")
         assert list((tmp_path / "results").rglob("*.part")) == []
         assert not any(path.is_file() for path in (tmp_path / "results").rglob("*"))
