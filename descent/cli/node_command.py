@@ -114,6 +114,44 @@ def page() -> None:
     print(f"{running.url}/-/#token={home.token}")
 
 
+@node.command("dashboard")
+def dashboard() -> None:
+    """Print Grafana's dashboard as JSON, to be imported there."""
+    import json
+
+    from descent.deploy.dashboards import dashboard
+
+    print(json.dumps(dashboard(), indent=1))
+
+
+@node.command("alerts")
+def alerts() -> None:
+    """Print Prometheus' alert rules as YAML."""
+    from descent.deploy.dashboards import alert_rules
+
+    print(_as_yaml(alert_rules()), end="")
+
+
+@node.command("scrape")
+def scrape(
+    url: Annotated[str | None, typer.Option(help="Of a node elsewhere; else this one's.")] = None,
+    keys: Annotated[bool, typer.Option("--keys", help="The node requires keys.")] = False,
+) -> None:
+    """Print Prometheus' scrape configuration as YAML."""
+    from descent.deploy.control.folders import Home
+    from descent.deploy.dashboards import scrape_config
+
+    running = Home().running()
+    found = url or (running.url if running else "http://127.0.0.1:8080")
+    print(_as_yaml(scrape_config(found, keys=keys)), end="")
+
+
+def _as_yaml(value: object) -> str:
+    import yaml
+
+    return yaml.safe_dump(value, sort_keys=False, width=1000)
+
+
 @env.command("configure")
 def configure(
     name: str,

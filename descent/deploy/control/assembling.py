@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from descent.deploy import tracing
 from descent.deploy.cluster.local import LocalCluster
 from descent.deploy.control.controlling import Controller
+from descent.deploy.control.counting import NodeCollector
 from descent.deploy.control.describing import Description
 from descent.deploy.control.folders import Home
 from descent.deploy.control.fronts import Front, JobFront, RealtimeFront
@@ -36,6 +37,7 @@ from descent.deploy.pools.local import LocalBackend
 from descent.deploy.pools.memory import resident_bytes
 from descent.deploy.pools.ray import RayBackend
 from descent.deploy.resident import Residents
+from descent.deploy.scale.counting import ScalingCollector
 from descent.deploy.scale.scaling import Scaling
 from descent.deploy.service.faces import Faces, RouteLike
 from descent.deploy.spec import Spec
@@ -75,6 +77,12 @@ class Parts:
         )  # fmt: skip
         subjects = Scaled(self.controller.apis, self.gateway.metrics, settings.backend)
         self.scaling = Scaling(subjects, self._scale_state, self._keep_scale_state)
+        self.gateway.metrics.register(ScalingCollector(self.scaling.scalers))
+        self.gateway.metrics.register(
+            NodeCollector(
+                home.path, lambda: self.gateway.not_ready is None, lambda: self.access.dropped
+            )
+        )
         description = Description(self.controller, home, settings, lambda: url, self.scaling.why)
         faces = Faces(
             self._routes, self._signature, control=document(),

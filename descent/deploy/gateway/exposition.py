@@ -82,7 +82,10 @@ def merged(own: Iterable[Any], others: list[tuple[str, list[dict[str, Any]], boo
 
 
 def render(metrics: Any) -> bytes:
-    """The page: `metrics`' own families, those of its share, and all of them under other names."""
+    """The page: `metrics`' own families, those of its share, and all of them under other names.
+
+    Where a service tells a family by such a name itself, the gateway's counts: a name may stand on
+    the page once only."""
     from prometheus_client.exposition import generate_latest
 
     share = metrics.share
@@ -90,10 +93,13 @@ def render(metrics: Any) -> bytes:
     if share is not None:
         families = merged(families, share.others())
 
+    others = list(aliased(families))
+    taken = {family.name for family in others}
+
     class Page:
         def collect(self) -> Iterable[Any]:
-            yield from families
-            yield from aliased(families)
+            yield from (family for family in families if family.name not in taken)
+            yield from others
 
     return generate_latest(Page())  # type: ignore[arg-type]
 

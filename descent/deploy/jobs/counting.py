@@ -89,6 +89,12 @@ class JobsCollector:
                 family("descent_jobs_units", "units by state", "gauge").add_sample(
                     "descent_jobs_units", {**labels, "state": state}, getattr(count, state)
                 )
+            for outcome in ("succeeded", "failed"):
+                family("descent_jobs_attempts", "attempts at units", "counter").add_sample(
+                    "descent_jobs_attempts_total",
+                    {**labels, "outcome": outcome},
+                    getattr(count, outcome),
+                )
             family("descent_jobs_retried", "failed attempts queued again").add_sample(
                 "descent_jobs_retried", labels, count.retried
             )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -67,6 +68,7 @@ class Scaler:
         self._wake: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
         self.changed = False  # since it was last saved
+        self.changes: Counter[str] = Counter()  # "up", "down": how often the number was changed
 
     @property
     def can_sleep(self) -> bool:
@@ -164,6 +166,7 @@ class Scaler:
                 self.autoscaler.replicas = decision.current
                 return decision
             self.autoscaler.replicas = target
+            self.changes["up" if target > decision.current else "down"] += 1
             self.subject.log(f"replicas {decision}", level="info")
             try:
                 await pool.scale(target)
@@ -185,6 +188,7 @@ class Scaler:
         async with self._changing:
             decision = self.autoscaler.awaken()
             self.changed = True
+            self.changes["up"] += decision.target > decision.current
             self.subject.log(f"replicas {decision}", level="info")
             reason = await _woken(self.subject.pool)
         if self._waking is None:
@@ -246,6 +250,10 @@ class Scaling:
         """The last decisions about an API, newest first."""
         scaler = self._scalers.get(name)
         return [] if scaler is None else scaler.why()
+
+    def scalers(self) -> list[tuple[str, Scaler]]:
+        """Every API's, by its name."""
+        return list(self._scalers.items())
 
     async def second(self) -> None:
         """One turn of the loop."""
