@@ -64,7 +64,8 @@ class Api:
         self.trouble = ""  # why there is no live version, or why the last change failed
         self.lock = asyncio.Lock()
         self.deleted = False
-        self._place: Served | None = None  # where requests wait after a restart
+        self._place: Served | None = None  # where requests wait after a restart,
+        self._reserved: int | None = None  # and for which version
         self._ending: set[asyncio.Task[None]] = set()
         self._recovering: asyncio.Task[None] | None = None
 
@@ -169,29 +170,38 @@ class Api:
                 self.trouble = f"the spec of version {number} is no longer right: {error}"
                 return
             self._place = await self._front(spec).hold(spec, number, self._files(version))
-            self.loading = number
+            self._reserved = self.loading = number
 
     async def restore(self) -> None:
         """Load what `reserve` made room for. A version that cannot be loaded is tried again, and
-        again, until something else is deployed."""
+        again, until something else is deployed (which may have happened before this began)."""
         async with self.lock:
-            number, self.loading = self.loading, None
-            if number is None or self.front is None:
+            number, self._reserved = self._reserved, None
+            if number is None or self.live is not None or self.front is None:
                 return
             version = await self.records.get(number)
             self.loading = number
             try:
                 spec, files = make_spec(version.spec), self._files(version)
-                live = await self.starter.start(spec, number, files, self._place)
+                live = await self.starter.start(spec, number, files)
             except LoadError as error:
                 self.trouble = f"version {number} could not be loaded again: {error}"
                 self.front.refuse(f"'{self.name}' is not ready: {self.trouble}")
+                self._place = None
                 self._recovering = asyncio.create_task(self._recover(number))
                 return
             finally:
                 self.loading = None
-            self.live = live
-            await self.front.use(live, files)
+            await self._go_live(live, files)
+
+    async def _go_live(self, live: Live, files: Path) -> Live | None:
+        """The switch; answers the version before."""
+        if self._place is not None:  # those who wait since the node began are let in
+            live.take(self._place)
+            self._place = None
+        old, self.live, self.trouble = self.live, live, ""
+        await self._front(live.spec).use(live, files)
+        return old
 
     async def _recover(self, number: int) -> None:
         for attempt in range(10**9):
@@ -219,14 +229,11 @@ class Api:
                     await self.starter.grow(live, ready(self.live.pool))
                 if version.state in ("live", "retired"):
                     reason = reason or version.reason  # why it was made stays known
-                before = self.live.version if self.live else None
-                await self.records.activate(number, before, reason)
+                await self.records.activate(number, reason)
             except BaseException:
                 await live.close(self.grace_s)
                 raise
-            front = self._front(spec)
-            old, self.live, self.trouble = self.live, live, ""
-            await front.use(live, self._files(version))
+            old = await self._go_live(live, self._files(version))
         finally:
             self.loading = None
         if old is not None:

@@ -35,9 +35,10 @@ class Records:
         """It could not be loaded."""
         await self.versions.set_state(self.name, number, "failed", reason)
 
-    async def activate(self, number: int, before: int | None, reason: str = "") -> None:
+    async def activate(self, number: int, reason: str = "") -> None:
         """From now on this one is brought back after a restart. That is one write; the states
         follow, and `settle` repairs them should the node die in between."""
+        before = await self.active()
         await self.versions.activate(self.name, number)
         await self.versions.set_state(self.name, number, "live", reason)
         if before is not None and before != number:

@@ -43,6 +43,12 @@ class Live:
     log: Journal
     loaded_s: float = 0.0
 
+    def take(self, place: Served) -> None:
+        """Answer from a place where requests wait; they are let in."""
+        own, self.served = self.served, place
+        place.app, place.signature, place.version = own.app, own.signature, own.version
+        place.set_limits(own.limits)
+
     async def close(self, grace_s: float) -> None:
         """Free everything; whoever calls has seen to it that nothing is under way."""
         if self.pool is not None:
@@ -77,10 +83,8 @@ class Starter:
             for file in (self.logs / api).glob(f"{version}.jsonl*"):
                 file.unlink(missing_ok=True)
 
-    async def start(
-        self, spec: Spec, version: int, folder: Path, served: Served | None = None
-    ) -> Live:
-        """Load and warm; `served`, where given, is one that holds requests until then.
+    async def start(self, spec: Spec, version: int, folder: Path) -> Live:
+        """Load and warm.
 
         Raises `LoadError` with what its owner must know; nothing is left running.
         """
@@ -97,19 +101,15 @@ class Starter:
         loaded_s = time.monotonic() - began
         log(f"version {version} is ready after {loaded_s:.2f} s")
         spec = _as_able(spec, pool)
-        served = self._served(spec, version, pool, served)
+        served = self._served(spec, version, pool)
         return Live(version, spec, pool, served, log, loaded_s)
 
-    def _served(self, spec: Spec, version: int, pool: Pool | None, place: Served | None) -> Served:
+    def _served(self, spec: Spec, version: int, pool: Pool | None) -> Served:
         app = Refusal("nothing answers at once here") if pool is None else pool.app
         signature = None if pool is None else pool.signature
         replicas = 1 if pool is None else max(1, len(pool.replicas()))
         limits = limits_of(spec, replicas, signature)
-        if place is None:
-            return Served(spec.name, version, app, limits, signature)
-        place.app, place.signature, place.version = app, signature, version
-        place.set_limits(limits)  # those who wait are let in
-        return place
+        return Served(spec.name, version, app, limits, signature)
 
     async def grow(self, live: Live, replicas: int) -> None:
         """Bring a new version to as many replicas as the one it follows has, before requests come

@@ -6,23 +6,23 @@ The supervisor holds the listening socket, so connections made while the node is
 in the kernel's queue instead of being refused. It imports nothing but the standard library (it
 lives as long as the node and should weigh nothing). The child's exit codes: 0 stopped in order,
 3 cannot start (both end the supervisor); anything else is a death, answered after 0.1, 0.2 … 10 s.
-A child that dies young three times before any has lived for five seconds never will: that is an end
-too.
+Three children that die before any has said where it listens (node.json) mean that none ever will:
+that is an end, too.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 
-__all__ = ["CANNOT_START", "delays", "supervise"]
+__all__ = ["CANNOT_START", "came_up", "delays", "supervise"]
 
 CANNOT_START = 3
 HOPELESS = 3
-_YOUNG_S = 5.0
 _STEADY_S = 60.0
 _FIRST_S, _LAST_S = 0.1, 10.0
 
@@ -33,6 +33,15 @@ def delays(lived_s: float, previous_s: float) -> float:
     if lived_s >= _STEADY_S or previous_s == 0:
         return _FIRST_S
     return min(_LAST_S, previous_s * 2)
+
+
+def came_up(pid: int) -> bool:
+    """Whether a child got so far as to say where it listens."""
+    try:
+        with open(os.path.join(os.environ["DESCENT_HOME"], "node.json"), encoding="utf-8") as file:
+            return json.load(file)["pid"] == pid
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def supervise(command: list[str], keep_open: list[int]) -> int:
@@ -49,7 +58,7 @@ def supervise(command: list[str], keep_open: list[int]) -> int:
 
     signal.signal(signal.SIGTERM, hand_on)
     signal.signal(signal.SIGINT, hand_on)
-    wait_s, young = 0.0, 0
+    wait_s, stillborn = 0.0, 0
     while True:
         started = time.monotonic()
         # In a group of its own: Ctrl-C reaches the child once, through us, not twice.
@@ -58,9 +67,9 @@ def supervise(command: list[str], keep_open: list[int]) -> int:
         if stopping or code in (0, CANNOT_START):
             return code
         lived_s = time.monotonic() - started
-        young = young + 1 if lived_s < _YOUNG_S and young >= 0 else -1
+        stillborn = -1 if stillborn < 0 or came_up(child.pid) else stillborn + 1
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        if young == HOPELESS:
+        if stillborn == HOPELESS:
             print(f"node: process {child.pid} died ({how}), as those before: given up", flush=True)
             return CANNOT_START
         wait_s = delays(lived_s, wait_s)

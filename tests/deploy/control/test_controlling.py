@@ -302,6 +302,41 @@ def test_a_restart_in_the_middle_of_a_deploy_leaves_the_old_version(tmp_path):
     run(tmp_path, after)
 
 
+def test_a_deploy_that_comes_before_the_old_version_is_back_replaces_it(tmp_path):
+    async def before(p):
+        await p.deploy(spec(says="one"))
+
+    async def after(p):
+        await p.controller.prepare()
+        waiting = asyncio.create_task(p.ask("/a"))
+        await p.deploy(spec(says="two"))
+        await p.controller.start()
+        assert await waiting in ("one", "two")
+        assert await p.ask("/a") == "two"
+        history = await p.controller.history("a")
+        assert [v["state"] for v in history] == ["live", "retired"]
+
+    run(tmp_path, before)
+    run(tmp_path, after)
+
+
+def test_a_deploy_that_fails_before_the_old_version_is_back_leaves_it(tmp_path):
+    async def before(p):
+        await p.deploy(spec(says="one"))
+
+    async def after(p):
+        await p.controller.prepare()
+        waiting = asyncio.create_task(p.ask("/a"))
+        [done] = await p.deploy(spec(breaks="x"))
+        assert done.error
+        await p.controller.start()
+        assert await waiting == "one"
+        assert p.controller.api("a").live.version == 1
+
+    run(tmp_path, before)
+    run(tmp_path, after)
+
+
 def test_history_says_who_and_what_changed(tmp_path):
     async def story(p):
         await p.deploy(spec(says="one"))

@@ -49,6 +49,19 @@ def test_one_that_never_lives_is_given_up(tmp_path):
     assert (tmp_path / "n").read_text() == "3"
 
 
+def test_one_that_was_up_is_never_given_up(tmp_path, monkeypatch):
+    monkeypatch.setenv("DESCENT_HOME", str(tmp_path))
+    code = (
+        f"pathlib.Path({str(tmp_path / 'node.json')!r}).write_text('{{\"pid\": %d}}' % os.getpid())\n"
+        "sys.exit(0 if n == 5 else 1)"
+    )
+    with supervised(code, tmp_path) as process:
+        out, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "given up" not in out
+    assert (tmp_path / "n").read_text() == "5"
+
+
 def test_a_signal_is_handed_on_and_ends_it(tmp_path):
     with supervised("time.sleep(30)", tmp_path) as process:
         until = time.monotonic() + 10
