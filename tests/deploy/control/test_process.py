@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import random
 import signal
+import threading
 import time
 from collections import Counter
 
@@ -105,7 +107,6 @@ def test_a_death_in_the_middle_of_a_deploy_leaves_the_old_version(make_node):
     node = make_node()
     with node.client(patience_s=0) as client:
         node.deploy(client, "a", says="one")
-        import threading
 
         def deploying():
             with pytest.raises(DeployError):
@@ -370,3 +371,34 @@ def test_jobs_survive_an_update_and_a_death(make_node):
         assert [n for _, n in results] == list(range(40))
         assert {v for v, _ in results} == {1, 2}
         assert node.home.running().pid != before
+
+
+@pytest.mark.slow
+def test_kills_in_the_middle_of_deploys_leave_one_live_version(make_node):
+    node = make_node()
+    chance = random.Random(1)
+    with node.client() as client:
+        node.deploy(client, says="0")
+    before_it = "0"
+    for i in range(1, 6):
+        done = []
+
+        def deploying(said=str(i), done=done):
+            try:
+                with node.client(patience_s=0) as other:
+                    done.append(node.deploy(other, says=said, load_s=chance.choice([0, 0.1])))
+            except DeployError:
+                pass  # its connection broke with the node
+
+        thread = threading.Thread(target=deploying)
+        thread.start()
+        time.sleep(chance.random() * 0.25)
+        killed = node.kill()
+        thread.join(30)
+        node.wait_for_another(killed)
+        with node.client() as client:
+            says = client.predict("says", 1)["says"]
+            live = [v for v in client.versions("says") if v["state"] == "live"]
+        assert [v["spec"]["config"]["says"] for v in live] == [says]
+        assert says in ((str(i),) if done else (before_it, str(i)))  # what was confirmed stays
+        before_it = says
