@@ -57,7 +57,9 @@ def client(
     running = place.running()
     if running is None:
         raise DeployError("no node runs here; `descent deploy` or `descent node` starts one")
-    return Client(running.url, token or place.token, local=True)
+    return Client(
+        running.url, token or place.token, local=True, certificate=running.certificate or None
+    )
 
 
 def new_client(name: str, url: str, token: str | None = None) -> Client:
@@ -82,7 +84,8 @@ class Client:
 
     `token` opens the control API and is sent to nothing else; `key` is sent to services (they may
     ask for one; $DESCENT_API_KEY). `patience_s`: how long a refused request (429, 503, connection
-    refused) is tried again.
+    refused) is tried again. `certificate`: the file of the one certificate to trust; None: those
+    that the system's authorities ($SSL_CERT_FILE) vouch for.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class Client:
         patience_s: float = _PATIENCE_S,
         timeout_s: float | None = None,
         key: str | None = None,
+        certificate: str | Path | None = None,
         transport: Any = None,
     ) -> None:
         try:
@@ -105,7 +109,14 @@ class Client:
         self.patience_s = patience_s
         self._token = token
         self._key = key or os.environ.get("DESCENT_API_KEY")
-        self._http = httpx.Client(base_url=self.url, timeout=timeout_s, transport=transport)
+        verify: Any = True
+        if certificate is not None:
+            from descent.deploy.control.certificates import pinned
+
+            verify = pinned(certificate)
+        self._http = httpx.Client(
+            base_url=self.url, timeout=timeout_s, transport=transport, verify=verify
+        )
         self._unreachable: tuple[type[Exception], ...] = (httpx.ConnectError,)
         self._broken: tuple[type[Exception], ...] = (httpx.TransportError,)
 

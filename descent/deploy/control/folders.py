@@ -35,6 +35,7 @@ class Running:
     supervisor: int | None
     started: float
     version: str = ""  # of Descent
+    certificate: str = ""  # its file, where it answers by HTTPS
 
 
 class Home:

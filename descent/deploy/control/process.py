@@ -15,11 +15,13 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable
 
 from descent import __version__
+from descent.deploy.control.certificates import follow
 from descent.deploy.control.folders import Home, Running
 from descent.deploy.control.settings import NodeSettings
 from descent.deploy.control.supervising import CANNOT_START
@@ -66,6 +68,7 @@ class Node:
             return await serving
         self._announce()
         restoring = asyncio.create_task(self._restore())
+        renewing = self._renewing(server.config.ssl)
         stopped = asyncio.create_task(self._stop.wait())
         await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         gateway.not_ready = "the node is stopping"
@@ -78,6 +81,8 @@ class Node:
         await self._drain()
         server.should_exit = True
         await serving
+        if renewing is not None:
+            renewing.cancel()
         await self.parts.close()
         self.home.withdraw()
 
@@ -102,10 +107,18 @@ class Node:
                 return
             await asyncio.sleep(0.02)
 
+    def _renewing(self, context: ssl.SSLContext | None) -> asyncio.Task[None] | None:
+        certificate, key = self.settings.tls_certificate, self.settings.tls_key
+        if context is None or certificate is None or key is None:
+            return None
+        return asyncio.create_task(follow(context, certificate, key), name="certificate")
+
     def _announce(self) -> None:
         supervisor = int(os.environ.get("DESCENT_SUPERVISOR", 0)) or None
         now = time.time()
-        self.home.announce(Running(self.url, os.getpid(), supervisor, now, __version__))
+        certificate = self.settings.tls_certificate
+        shown = "" if certificate is None else str(certificate.absolute())
+        self.home.announce(Running(self.url, os.getpid(), supervisor, now, __version__, shown))
         log.info("node at %s, process %d", self.url, os.getpid())
 
     def _server(self):

@@ -124,6 +124,8 @@ class NodeSettings:
             value = getattr(self, field.name)
             if value is None or value is False or value == ():
                 continue
+            if isinstance(value, Path):
+                value = value.absolute()  # the node's process may stand elsewhere
             text = ",".join(value) if isinstance(value, tuple) else str(value)
             out[f"DESCENT_{field.name.upper().removesuffix('_BYTES')}"] = text
         return out

@@ -42,7 +42,7 @@ ALERTS = (
     ),
     Alert(
         "DescentErrors", f"{_FAILED} / {_ALL} > 0.05", "5m", "page",
-        "More than 5 % of {{ $labels.api }}'s requests fail; `descent errors` shows which.",
+        "More than 5 % of {{ $labels.api }}'s requests fail; the operator's page shows which.",
     ),
     Alert(
         "DescentQueue", "min_over_time(descent_api_queued[10m]) > 0", "5m", "ticket",
