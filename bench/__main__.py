@@ -31,6 +31,7 @@ NAMES = (
     "micrograd", "moons_tensors", "makemore_mlp", "makemore_transformer", "nanogpt_cpu",
     "gpt2_124m", "generate", "generate_start", "lora", "products", "busy", "small_ops", "ladder",
     "adamw", "bpe", "serving", "batching", "updates", "jobs", "batches",
+    "ray_chaos",
 )  # fmt: skip
 CHECKOUTS = ("micrograd", "makemore", "nanoGPT", "llm.c", "minbpe")
 

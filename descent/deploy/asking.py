@@ -38,7 +38,9 @@ async def ask(
     Cancelling the call cancels the work, as a client that went away does. An exception of the
     application is the caller's.
     """
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    pairs: Iterable[tuple[str, str]] = (
+        list(headers.items()) if isinstance(headers, Mapping) else headers
+    )
     raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
     raw.append((b"content-length", str(len(body)).encode()))
     scope: Scope = {

@@ -369,7 +369,7 @@ def test_jobs_survive_an_update_and_a_death(make_node):
         ids += [client.submit("slow", n)["id"] for n in range(30, 40)]  # while it starts again
         results = [client.wait("slow", id, timeout_s=30)["result"] for id in ids]
         assert [n for _, n in results] == list(range(40))
-        assert {v for v, _ in results} == {1, 2}
+        assert {2} <= {v for v, _ in results} <= {1, 2}  # how many the first did is luck
         assert node.home.running().pid != before
 
 
