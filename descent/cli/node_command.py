@@ -114,6 +114,18 @@ def page() -> None:
     print(f"{running.url}/-/#token={home.token}")
 
 
+@node.command("backup")
+def backup(target: Annotated[Path, typer.Argument(help="A folder that is not there yet.")]) -> None:
+    """Copy what this machine's node keeps, while it works; `--home` of another starts from it."""
+    from descent.deploy.control.backups import back_up
+    from descent.deploy.control.folders import Home
+
+    made = back_up(Home(), target)
+    console.print(f"{made.path}: {made.files} files, {made.size_bytes / 1e6:.1f} MB", markup=False)
+    for what in made.left_out:
+        console.print(f"not in it: {what}", markup=False)
+
+
 @node.command("dashboard")
 def dashboard() -> None:
     """Print Grafana's dashboard as JSON, to be imported there."""

@@ -7,6 +7,7 @@ this machine is left to hold them. Reference: https://www.sqlite.org/wal.html
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
@@ -72,6 +73,16 @@ class Sqlite:
 
     def connect(self, *, reader: bool) -> SqliteSession:
         return SqliteSession(self, reader=reader)
+
+    def copy_to(self, path: Path) -> None:
+        """A whole copy as of now, while others read and write."""
+        with (
+            contextlib.closing(
+                sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)
+            ) as source,
+            contextlib.closing(sqlite3.connect(path)) as target,
+        ):
+            source.backup(target)
 
     def meaning(self, error: BaseException) -> str:
         if isinstance(error, OSError) and error.errno in (27, 28, 122):  # EFBIG, ENOSPC, EDQUOT
