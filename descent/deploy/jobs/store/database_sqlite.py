@@ -76,10 +76,10 @@ class Sqlite:
 
     def copy_to(self, path: Path) -> None:
         """A whole copy as of now, while others read and write."""
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        read_only = f"{self.path.absolute().as_uri()}?mode=ro"
         with (
-            contextlib.closing(
-                sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)
-            ) as source,
+            contextlib.closing(sqlite3.connect(read_only, uri=True)) as source,
             contextlib.closing(sqlite3.connect(path)) as target,
         ):
             source.backup(target)
