@@ -307,6 +307,9 @@ def _told(error: Exception, scope: Scope) -> HttpError:
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             said = "the disk is full; nothing was changed: make room and do it again"
             return HttpError(507, "disk_full", said)
+        case OSError():
+            said = f"{error.strerror or error}: {error.filename or scope['path']}"
+            return HttpError(409, "refused", said)
     return HttpError(500, "internal_error", "the node made a mistake; node.log says which")
 
 

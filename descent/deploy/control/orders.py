@@ -90,6 +90,9 @@ def _specs(order: dict[str, Any], base: Path | None) -> list[Spec]:
     if not isinstance(overrides, dict):
         raise HttpError(400, "bad_request", "overrides should be an object", field="overrides")
     if "target" in order:
+        if not str(order["target"]).strip(" ./"):
+            said = f"target is {order['target']!r}: a run folder, file.py:Class or a name is needed"
+            raise HttpError(400, "bad_request", said, field="target")
         return [spec_of(_placed(str(order["target"]), base), **overrides)]
     if "text" in order:
         specs = read_specs(_as_text(str(order["text"])))

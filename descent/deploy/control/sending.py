@@ -42,6 +42,8 @@ def order(
             file = base / Path(text).expanduser()
             body, base = {"text": _read(file), "name": file.name}, file.parent
         else:
+            if not text.strip("./"):  # "." is the folder one stands in, by its name
+                text = str((base / text).resolve())
             body = {"target": text}
     if overrides:
         body["overrides"] = dict(overrides)

@@ -29,7 +29,8 @@ MOST_FILES = 2_000
 MOST_BYTES = 64_000_000
 _LARGE = 1_000_000
 _SKIPPED = {"__pycache__", "node_modules", "venv", "env", "dist", "build", "site-packages"}
-_RUN_FILES = ("config.json", "model.safetensors", "manifest.json")
+_MODEL_FILES = (".json", ".safetensors", ".gguf", ".bin", ".onnx", ".pt", ".pth")
+MOST_RUN_FILES = 20_000
 
 
 @dataclass(frozen=True)
@@ -146,10 +147,16 @@ def _keep_run(where: Path, folder: Path) -> Kept:
     if where.is_file():
         _link(where, target)
         return Kept(where.name, _tree_hash(folder))
-    if not any((where / name).exists() for name in _RUN_FILES) and not any(where.iterdir()):
-        raise DeployError(f"{where} is empty: no run, no model")
+    if not any(name.endswith(_MODEL_FILES) for name in os.listdir(where)):
+        raise DeployError(
+            f"{where} is neither a run nor a model: it has no {', '.join(_MODEL_FILES)} file"
+        )
+    left = MOST_RUN_FILES
     for root, folders, names in os.walk(where):
         folders[:] = [name for name in folders if name not in _SKIPPED]
+        left -= len(names)
+        if left < 0:
+            raise DeployError(f"{where} has more than {MOST_RUN_FILES:,} files: that is no run")
         inside = target / Path(root).relative_to(where)
         inside.mkdir(parents=True, exist_ok=True)
         for name in names:

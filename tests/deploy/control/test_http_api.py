@@ -118,6 +118,8 @@ def test_what_a_client_elsewhere_sends_is_what_a_node_takes(tmp_path, code):
         ({"json": {}}, 400, "target, text or specs is needed"),
         ({"json": {"target": "s.py:S", "folder": "/none/such"}}, 400, "no folder '/none/such'"),
         ({"json": {"target": "none.py:S"}}, 400, "there is no"),
+        ({"json": {"target": ""}}, 400, "a run folder, file.py:Class or a name is needed"),
+        ({"json": {"target": "."}}, 400, "a run folder, file.py:Class or a name is needed"),
         ({"content": b"- name: a\n  kind: Nope\n"}, 400, "kind"),
         ({"content": b"- name: a\n  kind: RealtimeAPI\n  pod: {max_concurrency: 0}"}, 400,
          "max_concurrency"),

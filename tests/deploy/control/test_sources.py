@@ -100,6 +100,19 @@ def test_a_module_of_the_folder_is_copied(tmp_path):
     assert (kept.service, kept_files(tmp_path / "kept")) == ("pkg.mod:S", ["pkg/mod.py"])
 
 
+def test_a_folder_that_is_no_run_is_not_walked(tmp_path):
+    write(tmp_path / "photos", a="x", b="y")
+    with pytest.raises(DeployError, match="neither a run nor a model"):
+        keep("photos", tmp_path, tmp_path / "kept")
+
+
+def test_a_run_of_very_many_files_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "MOST_RUN_FILES", 2)
+    write(tmp_path / "run", **{"config.json": "", "a": "", "b": ""})
+    with pytest.raises(DeployError, match="more than 2 files"):
+        keep("run", tmp_path, tmp_path / "kept")
+
+
 @pytest.mark.parametrize(
     ("service", "words"),
     [("none.py:S", "there is no file .*none.py"), ("./none", "there is no file or folder")],
