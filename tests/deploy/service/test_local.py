@@ -14,7 +14,7 @@ import pytest
 
 from descent.deploy.asking import ask
 from descent.deploy.pool import Context, LoadError, Start
-from descent.deploy.pools import local
+from descent.deploy.pools import local, output
 from descent.deploy.pools.local import LocalBackend
 from descent.deploy.spec import spec_of
 from tests.deploy.service.asking_apps import Log
@@ -132,7 +132,8 @@ def test_examples_of_the_service_warm_it(tmp_path):
     run(scenario())
 
 
-def test_prints_go_to_the_versions_log_with_the_requests_id(tmp_path, capsys):
+def test_prints_go_to_the_versions_log_with_the_requests_id(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(output, "_open", set())  # pools that other tests of this process left open
     code = """
         import sys
         print("imported")
