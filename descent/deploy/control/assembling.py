@@ -93,8 +93,11 @@ class Parts:
         self.gateway.guard = self.keys.guard
         self.gateway.metrics.register(self.keys)
         if settings.require_keys:
+            mounts, self.gateway.discreet = self.gateway.mounts, True
             for path in ("/metrics", "/openapi.json"):
-                self.gateway.mounts[path] = self._kept(self.gateway.mounts[path])
+                mounts[path] = self._kept(mounts[path])
+            for path, below in (("/v1", ""), ("/v2", "/models")):  # /v2's probes are for anybody
+                mounts[path] = self._for_key_holders(mounts[path], path + below)
         self.control = ControlApp(description, self.keys, work_folder=home.path)
         self.gateway.control = self.control
 
@@ -103,6 +106,17 @@ class Parts:
 
         async def checked(scope: Scope, receive: Receive, send: Send) -> None:
             self.keys.admit(scope["headers"], "control:read")
+            await app(scope, receive, send)
+
+        return checked
+
+    def _for_key_holders(self, app: ASGIApp, below: str) -> ASGIApp:
+        """Names of models, and what they take, are for those who have a key, whatever it is for;
+        whether they may ask is the guard's matter."""
+
+        async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["path"].startswith(below):
+                self.keys.identify(scope["headers"])
             await app(scope, receive, send)
 
         return checked

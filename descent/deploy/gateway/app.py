@@ -38,8 +38,8 @@ class Gateway:
     Attributes others set: `control` (ASGI app under "/-"), `mounts` (first segment → the node's own
     ASGI app), `guard` (called before admission with scope, route and context; raises `HttpError`;
     may set `context.key`), `face` (called for a GET before it enters an API, with route and scope:
-    who answers instead, or None), `not_ready` (why /readyz says 503; None: ready), `on_start` and
-    `on_stop` (awaited by the server's lifespan).
+    who answers instead, or None), `discreet` (names of APIs are not told unasked), `not_ready` (why
+    /readyz says 503; None: ready), `on_start` and `on_stop` (awaited by the server's lifespan).
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Gateway:
         self.errors = RecentErrors()
         self.guard: Guard | None = None
         self.face: Face | None = None
+        self.discreet = False
         self.not_ready: str | None = None
         self.on_start: list[Callable[[], Awaitable[None]]] = []
         self.on_stop: list[Callable[[], Awaitable[None]]] = []
@@ -168,6 +169,8 @@ class Gateway:
             self._good_hosts.add(given)
 
     def _nothing(self, path: str) -> HttpError:
+        if self.discreet:
+            return HttpError(404, "not_found", f"nothing is at '{path}'")
         endpoints = sorted(self.routes.by_endpoint)
         said = ", ".join(endpoints[:NAMED]) or "none yet"
         more = f" and {len(endpoints) - NAMED} more" if len(endpoints) > NAMED else ""

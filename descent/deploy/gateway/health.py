@@ -37,7 +37,8 @@ class Health:
         if reason is not None:
             said = {"status": "not ready", "reason": reason}
             return await send_json(send, said, 503, [(b"retry-after", b"1")])
-        await send_json(send, {"status": "ready", "apis": sorted(self._gateway.routes.by_name)})
+        names = {} if self._gateway.discreet else {"apis": sorted(self._gateway.routes.by_name)}
+        await send_json(send, {"status": "ready", **names})
 
     async def metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Prometheus' text format, this process's and those that share its folder."""

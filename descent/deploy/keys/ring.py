@@ -151,16 +151,27 @@ class KeyRing:
         """The name of the key (or "node" for the token) that asks for `wanted`."""
         return self._admit(_given(headers), wanted)
 
-    def _admit(self, given: bytes | None, wanted: str) -> str:
+    def identify(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Raises 401 for whoever has no key at all; its scopes and its rate are not looked at."""
+        self._key_of(_given(headers))
+
+    def _key_of(self, given: bytes | None) -> Key | None:
+        """The key; None for the node's token."""
         if given is None:
             raise _unauthorised("send a key as 'Authorization: Bearer dsk_…' or 'X-API-Key: dsk_…'")
         if hmac.compare_digest(given, self._token):
-            return "node"
+            return None
         key = self._known.get(hashlib.sha256(given).hexdigest())
         if key is None:
             raise _unauthorised("this key is not known, or it was revoked")
         if (expires := key.rate.get("expires")) is not None and self._keys.now() >= expires:
             raise _unauthorised(f"the key '{key.name}' has expired")
+        return key
+
+    def _admit(self, given: bytes | None, wanted: str) -> str:
+        key = self._key_of(given)
+        if key is None:
+            return "node"
         if not allows(key.scopes, wanted):
             self.requests[key.name, "forbidden"] += 1
             said = f"the key '{key.name}' has the scopes {', '.join(key.scopes)}; wanted: {wanted}"

@@ -113,6 +113,20 @@ def test_who_may_do_what(ours, http):
 
 
 @pytest.mark.slow
+def test_nothing_is_told_of_what_is_deployed_to_those_without_a_key(ours, http):
+    key = bearer(ours.create_key("any", ["submit:later"])["secret"])
+    for path in ("/v1/models", "/v1/models/says", "/v2/models/says", "/v2/models/says/ready"):
+        answer = http.get(path)
+        assert answer.status_code == 401, path
+        assert http.get(path, headers=key).status_code in (200, 404)
+    assert http.post("/v1/completions", json={"model": "no"}).status_code == 401
+    for path in ("/", "/nothing", "/readyz", "/v2", "/v2/health/ready", "/v2/nothing", "/-/"):
+        answer = http.get(path)
+        assert answer.status_code in (200, 404), path
+        assert "says" not in answer.text, path
+
+
+@pytest.mark.slow
 def test_a_key_ends_at_once_and_a_rate_is_kept(ours, http):
     made = ours.create_key("brief", ["predict"], per_s=0.01, burst=2)
     statuses = [http.post("/says", json=1, headers=bearer(made["secret"])) for _ in range(3)]
