@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from descent.deploy.jobs.store import Lease
 
-__all__ = ["Traced", "Tracing", "begin", "handed_on", "inside", "wanted"]
+__all__ = ["Traced", "Tracing", "begin", "handed_on", "inside", "variables", "wanted"]
 
 TRACE_HEADERS = (b"traceparent", b"tracestate")
 TIMEOUT_S = 5  # for one export; what cannot be sent is dropped, never waited for by requests
@@ -181,6 +181,11 @@ def wanted(env: Mapping[str, str] | None = None) -> bool:
     if env.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
     return env.get("OTEL_TRACES_EXPORTER") != "none" and any(env.get(name) for name in _ENDPOINTS)
+
+
+def variables() -> dict[str, str]:
+    """What turns traces on in a process that does not inherit this one's variables."""
+    return {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
 
 
 def begin(url: str | None = None) -> Tracing | None:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from descent.deploy import tracing
 from descent.deploy.pool import LoadError, Replica, Start
 from descent.deploy.pools.command_client import Client
 from descent.deploy.pools.ray.driving import Driving, RayUnavailable
@@ -178,6 +179,7 @@ class Kept:
             "config": start.config,
             "secret": self._secret,
             "host": address.host if address else "",
+            "traces": tracing.variables(),
         }
 
     def _options(self) -> dict[str, Any]:

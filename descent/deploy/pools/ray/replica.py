@@ -56,6 +56,7 @@ class RayReplica:
         """Load, warm and listen: {"host", "port", "signature"}; {"missing"} where the version's
         folder is not on this machine and no `archive` of it came along; or {"error"}."""
         self._loop = asyncio.get_running_loop()
+        os.environ.update(given.get("traces") or {})  # Ray gives its processes none of the node's
         tracing.begin()
         spec, folder = make_spec(given["spec"]), Path(given["folder"])
         if archive is not None:
