@@ -114,11 +114,13 @@ def access_line(
     status: int,
     ms: float,
     size: int,
+    key: str | None = None,
 ) -> str:
-    """One request as a JSON line."""
+    """One request as a JSON line; `key`: the name of the API key it came with."""
     level = "info" if status < 500 else "error"
+    by = "" if key is None else f',"key":{quoted(key)}'
     return (
         f'{{"time":"{timestamp(time.time())}","level":"{level}","api":"{api}","version":{version},'
         f'"request_id":{quoted(request_id)},"message":{quoted(f"{method} {path} {status}")},'
-        f'"status":{status},"ms":{ms:.2f},"bytes":{size}}}'
+        f'"status":{status},"ms":{ms:.2f},"bytes":{size}{by}}}'
     )

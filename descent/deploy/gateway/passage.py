@@ -157,7 +157,7 @@ class Passage:
         if gateway.access_log is not None:
             line = access_line(
                 context.api, context.version, context.request_id, scope["method"], scope["path"],
-                status, seconds * 1e3, exchange.size,
+                status, seconds * 1e3, exchange.size, context.key,
             )  # fmt: skip
             gateway.access_log.write(line)
         if status >= 400:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import json
 import ssl
 import subprocess
 import sys
+import time
 
 import httpx
 import pytest
@@ -81,7 +83,7 @@ def bearer(secret):
 
 
 @pytest.mark.slow
-def test_who_may_do_what(ours, http):
+def test_who_may_do_what(node, ours, http):
     says = ours.create_key("says", ["predict:says"])["secret"]
     jobs = ours.create_key("jobs", ["submit"])["secret"]
     look = ours.create_key("look", ["control:read"])["secret"]
@@ -108,6 +110,12 @@ def test_who_may_do_what(ours, http):
             assert answer.status_code in expected, (path, answer.text)
     assert http.get("/livez").status_code == http.get("/readyz").status_code == 200
     assert http.post("/says", json=1, headers={"x-api-key": says}).status_code == 200
+    time.sleep(0.2)  # the log is written a little later
+    log = (node.home.logs / "access.jsonl").read_text().splitlines()
+    asked = [(line["status"], line.get("key")) for line in map(json.loads, log)]
+    assert (200, "says") in asked
+    assert (401, None) in asked
+    assert all(key is None for status, key in asked if status in (401, 403))
     said = http.get("/metrics", headers=bearer(look)).text
     assert 'descent_key_requests_total{key="says",outcome="forbidden"}' in said
 
