@@ -77,7 +77,10 @@ def run() -> list[Result]:
 @contextmanager
 def _servers() -> Iterator[tuple[list[ModelServer], dict[str, str]]]:
     servers, absent = [], {}
-    with ExitStack() as stack, tempfile.TemporaryDirectory(prefix="descent-bench-") as folder:
+    with (
+        ExitStack() as stack,
+        tempfile.TemporaryDirectory(prefix="descent-bench-", ignore_cleanup_errors=True) as folder,
+    ):
         with machine_lock(shared=True):
             for name in BODIES:
                 server = ModelServer(name, folder=Path(folder))

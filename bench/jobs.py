@@ -31,7 +31,7 @@ LEASE_S, PAUSE_S = 1.0, 0.015
 
 def run() -> list[Result]:
     """Speeds, then crashes."""
-    with tempfile.TemporaryDirectory(prefix="descent-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="descent-bench-", ignore_cleanup_errors=True) as folder:
         urls, absent = _urls(Path(folder))
         return [*_speeds(urls, absent), _crashes(urls, absent, Path(folder))]
 

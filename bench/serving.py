@@ -80,7 +80,10 @@ def run() -> list[Result]:
 @contextmanager
 def _servers(sides: Sequence[Side]) -> Iterator[dict[str, Any]]:
     """The servers of `sides` by name; one that does not start is its reason instead."""
-    with ExitStack() as stack, tempfile.TemporaryDirectory(prefix="descent-bench-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="descent-bench-", ignore_cleanup_errors=True) as folder,
+        ExitStack() as stack,
+    ):
         running: dict[str, Any] = {}
         with machine_lock(shared=True):
             for name in dict.fromkeys(side.server for side in sides):

@@ -34,7 +34,7 @@ CONNECTIONS = 50
 
 def run() -> list[Result]:
     """One table of two sides."""
-    with tempfile.TemporaryDirectory(prefix="descent-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="descent-bench-", ignore_cleanup_errors=True) as folder:
         server = Server("descent", folder=Path(folder)).start()
         try:
             token = Home(Path(folder) / "home").token
