@@ -83,7 +83,7 @@ async def _fill(store: Store) -> int:
     return 20_000
 
 
-WORKS: dict[str, Callable[[Store], Awaitable[int]]] = {
+SPEEDS: dict[str, Callable[[Store], Awaitable[int]]] = {
     "jobs: accept a request, one after the other": _alone,
     "jobs: accept a request, 64 at once": _together,
     "jobs: lease a request and commit its result, 32 workers": lambda s: _work(s, "api", 1),
@@ -96,11 +96,11 @@ WORKS: dict[str, Callable[[Store], Awaitable[int]]] = {
 
 def _speeds(urls: dict[str, str], absent: dict[str, str]) -> list[Result]:
     """Three rounds of all works on each side; the fastest of each."""
-    best: dict[str, dict[str, float]] = {work: {} for work in WORKS}
+    best: dict[str, dict[str, float]] = {work: {} for work in SPEEDS}
 
     async def measure(side: str) -> None:
         store = Store(Database.open(urls[side]))
-        for work, function in WORKS.items():
+        for work, function in SPEEDS.items():
             begun = time.perf_counter()
             n = await function(store)
             each = (time.perf_counter() - begun) / n
