@@ -78,8 +78,8 @@ def run() -> list[Result]:
 def _servers() -> Iterator[tuple[list[ModelServer], dict[str, str]]]:
     servers, absent = [], {}
     with (
-        ExitStack() as stack,
         tempfile.TemporaryDirectory(prefix="descent-bench-", ignore_cleanup_errors=True) as folder,
+        ExitStack() as stack,
     ):
         with machine_lock(shared=True):
             for name in BODIES:
