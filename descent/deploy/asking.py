@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Scope
 
@@ -38,9 +39,7 @@ async def ask(
     Cancelling the call cancels the work, as a client that went away does. An exception of the
     application is the caller's.
     """
-    pairs: Iterable[tuple[str, str]] = (
-        list(headers.items()) if isinstance(headers, Mapping) else headers
-    )
+    pairs: Any = headers.items() if isinstance(headers, Mapping) else headers
     raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
     raw.append((b"content-length", str(len(body)).encode()))
     scope: Scope = {
