@@ -28,7 +28,29 @@ __all__ = ["Workers"]
 _CHEAP_S = 200e-6
 _PATIENCE_S = 0.002  # how long a call may wait for a busy thread before another is begun
 _STEP = 1.2  # of the median, a call
-_AGAIN_S = 1.0  # a stopped call that goes on is told again
+# A stopped call that goes on is told again, and between that is not: as long as `Stopped` is on its
+# way, Python 3.11 gets no further in any thread that is traced or profiled (each instruction looks
+# at one flag of the whole process, handles what is pending, and begins anew).
+_ARMED_S = 0.1
+
+
+class _Nothing(BaseException):
+    """Raised in this thread, and caught at once, so that the flag falls."""
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    given = None if error is None else ctypes.py_object(error)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), given)
+
+
+def _lower_flag() -> None:
+    """Taking an exception back leaves the flag up; only one that is raised lowers it."""
+    try:
+        _raise_in(threading.get_ident(), _Nothing)
+        for _ in range(1000):  # it is raised before this ends
+            pass
+    except _Nothing:
+        pass
 
 
 class Workers:
@@ -90,7 +112,7 @@ class Workers:
             raise
 
     def stop(self, call: Call) -> None:
-        """Raise `Stopped` in the call, again each second; drop it if it has not begun."""
+        """Raise `Stopped` in the call, again and again; drop it if it has not begun."""
         with self._lock:
             if call.ended:
                 if call.future.done() and not call.future.cancelled():
@@ -100,9 +122,7 @@ class Workers:
                 if not self.stoppable:
                     return
                 call.stopped = True
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(thread), ctypes.py_object(Stopped)
-                )
+                _raise_in(thread, Stopped)
             else:
                 try:
                     self._waiting.remove(call)
@@ -110,7 +130,19 @@ class Workers:
                     return  # a result is on its way
                 call.end()
         if not call.ended and self._loop is not None and not self._loop.is_closed():
-            self._loop.call_later(_AGAIN_S, self.stop, call)
+            self._loop.call_later(_ARMED_S, self._pause, call)
+
+    def _pause(self, call: Call) -> None:
+        """It has not ended: take the exception back for a while."""
+        self._take_back(call)
+        if not call.ended and self._loop is not None and not self._loop.is_closed():
+            self._loop.call_later(_ARMED_S, self.stop, call)
+
+    def _take_back(self, call: Call) -> None:
+        with self._lock:
+            if (thread := self._running.get(call)) is not None:
+                _raise_in(thread, None)
+        _lower_flag()
 
     async def close(self, grace_s: float) -> int:
         """End the threads; how many still ran at the end of the grace (their calls count as ended:
@@ -128,6 +160,9 @@ class Workers:
         until = time.monotonic() + grace_s
         while self._threads and time.monotonic() < until:
             await asyncio.sleep(0.002)
+        for call in running:
+            if not call.ended:
+                self._take_back(call)
         for call in (*running, *self._waiting):
             call.ended = True
             call.future.cancel()
@@ -240,8 +275,9 @@ class Workers:
             self._done += 1
             self._running.pop(call, None)  # from here on `stop` leaves this thread alone
             if call.stopped:  # take back what has not fired
-                thread = ctypes.c_ulong(threading.get_ident())
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, None)
+                _raise_in(threading.get_ident(), None)
+        if call.stopped:
+            _lower_flag()
 
     def _hand_back(self, call: Call, outcome: Any, failed: bool) -> None:
         if failed and (not isinstance(outcome, Exception) or isinstance(outcome, StopIteration)):
