@@ -44,6 +44,7 @@ class ToolReader:
     calls: list[dict[str, Any]] = field(default_factory=list)
     _held: str = ""
     _begun: bool = False  # llama3: whether something that is no call has been written
+    _called: bool = False  # hermes: the line ends after a call belong to it, and are still to come
 
     @classmethod
     def of(cls, template: str, tools: Sequence[dict[str, Any]] | None) -> ToolReader:
@@ -80,19 +81,21 @@ class ToolReader:
     def _hermes(self) -> str:
         out = ""
         while True:
+            if self._called:
+                self._held = self._held.lstrip("\n")
+                self._called = not self._held
             out += self._free(_OPEN)
             end = self._held.find(_CLOSE)
             if not self._held.startswith(_OPEN) or end < 0:
                 return out
             whole = self._held[: end + len(_CLOSE)]
             found = self._parsed(whole[len(_OPEN) : end])
-            self._held = self._held[end + len(_CLOSE) :].lstrip("\n") if found else (
-                self._held[end + len(_CLOSE) :]
-            )  # fmt: skip
+            self._held = self._held[end + len(_CLOSE) :]
             if found is None:
                 out += whole
             else:
                 self.calls += found
+                self._called = True
 
     def _free(self, marker: str) -> str:
         """What stands before `marker`, or before what may become it."""

@@ -33,6 +33,13 @@ def test_pieces_do_not_matter(form, data):
     assert read(form, pieces) == read(form, [text])
 
 
+@pytest.mark.parametrize("form", sorted(TEXTS))
+def test_no_single_cut_matters(form):
+    text = TEXTS[form]
+    whole = read(form, [text])
+    assert [cut for cut in range(len(text)) if read(form, [text[:cut], text[cut:]]) != whole] == []
+
+
 def test_what_is_found():
     assert read("hermes", [TEXTS["hermes"]]) == ("before\nafter", [("f", {"x": [1, "a<b"]})] * 2)
     assert read("mistral", [TEXTS["mistral"]]) == ("", [("f", {"x": [1, "a<b"]})] * 2)
