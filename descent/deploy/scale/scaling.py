@@ -27,6 +27,7 @@ __all__ = ["Scaler", "Scaling", "Subject"]
 
 SAMPLE_S = 1.0
 ZERO_GRACE_S = 30.0
+WAKE_AGAIN_S = 10.0  # jobs wait on after a wake-up that failed; requests are turned away
 
 log = logging.getLogger("descent.deploy.scale")
 
@@ -130,7 +131,8 @@ class Scaler:
             return None
         self._next_tick = now + self.autoscaler.tick_s
         self.changed = True
-        return await self._do(self.autoscaler.tick(self._ready, self.subject.room))
+        room = self.subject.room if self.subject.several else 1
+        return await self._do(self.autoscaler.tick(self._ready, room))
 
     def why(self) -> list[dict[str, Any]]:
         """The last decisions, newest first."""
@@ -157,9 +159,6 @@ class Scaler:
     async def _do(self, decision: Decision) -> Decision:
         target, pool = decision.target, self.subject.pool
         if target == decision.current:
-            return decision
-        if not self.subject.several and target > 0:
-            self.autoscaler.replicas = decision.current
             return decision
         async with self._changing:
             if target == 0 and not await self._quiet():  # somebody came meanwhile
@@ -191,13 +190,14 @@ class Scaler:
             self.changes["up"] += decision.target > decision.current
             self.subject.log(f"replicas {decision}", level="info")
             reason = await _woken(self.subject.pool)
-        if self._waking is None:
-            return
         if reason:
             self.subject.log(f"could not be woken: {reason}", level="error")
             self.autoscaler.replicas = 0
-            await self._waking.turn_away(f"'{self.subject.name}' could not be woken: {reason}")
-        else:
+            if self._waking is None:
+                await asyncio.sleep(WAKE_AGAIN_S)
+            else:
+                await self._waking.turn_away(f"'{self.subject.name}' could not be woken: {reason}")
+        elif self._waking is not None:
             self._waking.let_in()
             self.subject.limit(1)
 
@@ -287,5 +287,8 @@ class Scaling:
 
     async def _run(self) -> None:
         while True:
-            await self.second()
+            try:
+                await self.second()
+            except Exception:  # the store's, say: it may answer in a second
+                log.exception("scaling failed; it goes on")
             await asyncio.sleep(SAMPLE_S)

@@ -10,6 +10,7 @@ import pytest
 from descent.deploy.asking import ask
 from descent.deploy.gateway import Limits, Served
 from descent.deploy.pool import Context, LoadError, Replica
+from descent.deploy.scale import scaling as loop
 from descent.deploy.scale.scaling import Scaler, Scaling, Subject
 from tests.deploy.scale.settings import spec
 
@@ -112,6 +113,43 @@ def test_no_more_than_there_is_room_for():
         assert world.pool.asked == [1, 2, 3]
         assert world.scaler.why()[0]["text"].startswith("3 stays: 10 in flight")
         assert world.scaler.why()[0]["text"].endswith("there is room for 3 here")
+
+    asyncio.run(run())
+
+
+def test_where_there_is_one_copy_no_other_is_decided_on():
+    async def run():
+        world = World(several=False, min_replicas=0)
+        await world.scaler.adopt(world.subject())
+        world.load = 10
+        await world.pass_(205)
+        assert world.pool.asked == []
+        assert [(d["current"], d["target"]) for d in world.scaler.why()] == [(1, 1)]
+        assert world.scaler.why()[0]["text"].endswith("there is room for 1 here")
+
+    asyncio.run(run())
+
+
+def test_jobs_wait_for_a_wake_up_that_works(monkeypatch):
+    monkeypatch.setattr(loop, "WAKE_AGAIN_S", 0.0)
+
+    async def run():
+        world, lines = World(several=False, min_replicas=0, replicas=0), []
+        subject = Subject(
+            "later", world.spec, world.pool, lambda: world.load, several=False,
+            log=lambda line, **fields: lines.append(line),
+        )  # fmt: skip
+        world.scaler = Scaler(subject, lambda: world.now)
+        await world.scaler.adopt(subject)
+        world.load, world.pool.broken = 1, "the disk with the weights is gone"
+        await world.pass_(1)
+        await world.scaler._wake
+        assert lines[-1] == "could not be woken: the disk with the weights is gone"
+        assert world.scaler.autoscaler.replicas == 0
+        world.pool.broken = ""
+        await world.pass_(1)
+        await world.scaler._wake
+        assert world.pool.count == 1
 
     asyncio.run(run())
 
@@ -283,6 +321,37 @@ def test_one_apis_trouble_is_not_the_others(caplog):
         await Scaling(lambda: subjects, load, save).second()
         assert saved == ["sorter"]
         assert "scaling 'bad' failed" in caplog.text
+
+    asyncio.run(run())
+
+
+def test_a_store_that_fails_does_not_end_the_loop(monkeypatch, caplog):
+    monkeypatch.setattr(loop, "SAMPLE_S", 0.0)
+
+    async def run():
+        world, saved = World(), asyncio.Event()
+        subjects, fails = [world.subject()], [OSError("the disk is full")]
+
+        async def load(name):
+            return None
+
+        async def save(name, state):
+            if state is None and fails:
+                raise fails.pop()
+            if not fails:
+                saved.set()
+
+        scaling = Scaling(lambda: subjects, load, save)
+        await scaling.second()
+        gone = subjects.pop()
+        scaling.start()
+        while fails:
+            await asyncio.sleep(0)
+        subjects.append(gone)
+        async with asyncio.timeout(10):
+            await saved.wait()
+        await scaling.close()
+        assert "the disk is full" in caplog.text
 
     asyncio.run(run())
 
