@@ -162,6 +162,20 @@ def test_news_of_an_older_life_is_not_believed(started):
     run(scenario, started)
 
 
+def test_one_that_is_leaving_is_not_called_ready(started):
+    async def scenario(pool, driving, given):
+        await pool.begin(5)
+        leaving = pool._replicas[0]
+        leaving.in_flight = 1
+        await pool.scale(0)
+        await until(lambda: pool.replicas()[0].state == "Terminating")
+        news = {"event": "news", "memory": 1, "state": "Ready", "reason": ""}
+        driving.hear[leaving._incarnation](news | {"replica": leaving._incarnation})
+        assert pool.replicas()[0].state == "Terminating"
+
+    run(scenario, started)
+
+
 def test_nobody_waits_for_the_hopeless(started, monkeypatch):
     monkeypatch.setattr(keeping, "AGAIN_S", 0.0)
 

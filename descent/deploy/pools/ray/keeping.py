@@ -128,7 +128,7 @@ class Kept:
         for entry in event.get("lines", ()):
             fields = {"replica": self.name, **entry}
             self._start.log(fields.pop("line"), **fields)
-        if event["replica"] != self._incarnation:
+        if event["replica"] != self._incarnation or self._state == "Terminating":
             return
         match event["event"]:
             case "placed":
