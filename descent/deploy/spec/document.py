@@ -3,7 +3,8 @@
 Only plain data is built: no tags that construct objects. Refused: more than 1 MiB, more than 64
 levels, more than 20,000 values once aliases are written out (the "billion laughs"), a key twice,
 keys that aren't text. Dates stay text, and 1e3 is a number. Text that is JSON is read as JSON, for
-YAML 1.1 differs in corners. Reference: yaml.org/spec/1.1. Left out: `!!set`, `!!binary`.
+YAML 1.1 differs in corners; it has no aliases, and `make_spec` counts its levels.
+Reference: yaml.org/spec/1.1. Left out: `!!set`, `!!binary`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from descent.deploy.spec.errors import Problem, SpecError
 
-__all__ = ["MOST_BYTES", "Document", "read_documents"]
+__all__ = ["MOST_BYTES", "MOST_DEPTH", "Document", "read_documents"]
 
 MOST_BYTES = 1 << 20
 MOST_DEPTH = 64
@@ -91,11 +92,11 @@ def _json(text: str, where: str) -> Document | None:
     """`text` as JSON; None where it isn't, but may be YAML."""
 
     def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(found)
-        if len(made) < len(found):
-            names = [name for name, _ in found]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise SpecError(Problem(f"{twice!r} stands here twice"), where)
+        made: dict[str, Any] = {}
+        for name, value in found:
+            if name in made:
+                raise SpecError(Problem(f"{name!r} stands here twice"), where)
+            made[name] = value
         return made
 
     try:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from descent.deploy.spec.document import MOST_BYTES, Document, Place, read_documents
+from descent.deploy.spec.document import MOST_BYTES, MOST_DEPTH, Document, Place, read_documents
 from descent.deploy.spec.errors import Problem, SpecError
 from descent.deploy.spec.kinds import KINDS, Spec
 from descent.deploy.spec.messages import nearest, problems_of, short
@@ -57,6 +57,8 @@ def make_spec(data: Any, line_of: Callable[[Place], int | None] = lambda place: 
     if not isinstance(data, dict):
         said = f"an API is a mapping (name: …, kind: …); this is {short(data)}"
         raise SpecError(Problem(said, line=line_of(())))
+    if _deeper_than(data, MOST_DEPTH):
+        raise SpecError(Problem(f"more than {MOST_DEPTH} levels are refused", line=line_of(())))
     kind = data.get("kind")
     made = KINDS.get(kind) if isinstance(kind, str) else None
     if made is None:
@@ -72,6 +74,18 @@ def make_spec(data: Any, line_of: Callable[[Place], int | None] = lambda place: 
         problems = problems_of(error, data, made, line_of)
         problems.sort(key=lambda problem: problem.line or 0)
         raise SpecError(problems) from None
+
+
+def _deeper_than(data: Any, levels: int) -> bool:
+    inside = [data]
+    for _ in range(levels + 1):
+        inside = [
+            item
+            for one in inside
+            if isinstance(one, dict | list)
+            for item in (one.values() if isinstance(one, dict) else one)
+        ]
+    return bool(inside)
 
 
 def _lines(document: Document, at: Place) -> Callable[[Place], int | None]:

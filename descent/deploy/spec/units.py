@@ -36,9 +36,17 @@ Number = Annotated[float, Strict()]
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3}
 _SECONDS |= {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)")
-_AMOUNT = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(m|k|[KMGTPE]i?)?")
+_AMOUNT = re.compile(r"(\d{1,40}(?:\.\d*)?|\.\d+)(m|k|[KMGTPE]i?)?")
 _BYTES = {"k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
 _BYTES |= {f"{letter}i": 1024 ** (n + 1) for n, letter in enumerate("KMGTPE")}
+
+
+def _finite(value: float) -> bool:
+    """Whether it is a number that a float can hold."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return False
 
 
 def wrong(rule: str) -> PydanticCustomError:
@@ -73,7 +81,7 @@ class Between:
         """`value`, when it lies within; None (not given) always does."""
         if value is None:
             return value
-        if not math.isfinite(value):
+        if not _finite(value):
             raise wrong("a finite number is needed")
         if (
             (self.least is not None and value < self.least)
@@ -112,7 +120,7 @@ def duration(value: Any) -> float:
             raise wrong(rule)
         else:
             value = math.fsum(float(number) * _SECONDS[unit] for number, unit in parts)
-    if not math.isfinite(value) or value < 0:
+    if not _finite(value) or value < 0:
         raise wrong("a duration cannot be negative or endless")
     return float(value)
 
@@ -125,7 +133,7 @@ def _amount(value: Any, rule: str) -> tuple[float, str]:
         if found is None:
             raise wrong(rule)
         return float(found[1]), found[2] or ""
-    if not math.isfinite(value) or value < 0:
+    if not _finite(value) or value < 0:
         raise wrong(rule)
     return float(value), ""
 

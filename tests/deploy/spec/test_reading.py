@@ -108,6 +108,24 @@ def test_refused(text, said):
     assert said in refused(text)
 
 
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ('"timeout_s": N', "timeout_s of 'sorter' is"),
+        ('"max_body_bytes": N', "max_body_bytes of 'sorter' is"),
+        ('"max_body_bytes": "N"', "a size is needed"),
+        ('"max_body_bytes": "1e9"', "a size is needed"),
+        ('"pod": {"port": N}', "pod.port of 'sorter' is"),
+        ('"autoscaling": {"min_replicas": N}', "a finite number is needed"),
+        ('"config": {"x": D}', "more than 64 levels are refused"),
+        ('"config": {"x": D}, "pod": {"port": 0}', "more than 64 levels are refused"),
+    ],
+)
+def test_numbers_and_levels_without_end_are_refused(field, said):
+    field = field.replace("N", "9" * 400).replace("D", "[" * 900 + "]" * 900)
+    assert said in refused('{"name": "sorter", "kind": "RealtimeAPI", ' + field + "}")
+
+
 def test_too_many_are_refused_and_not_all_is_said():
     assert "1001 APIs in one file; at most 1000" in refused(json.dumps([1] * 1001))
     said = refused(json.dumps([1] * 1000)).splitlines()
