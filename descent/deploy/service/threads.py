@@ -118,25 +118,32 @@ class Workers:
                 if call.future.done() and not call.future.cancelled():
                     call.future.exception()  # seen, though nobody waits for it
                 return
-            if (thread := self._running.get(call)) is not None:
-                if not self.stoppable:
-                    return
-                call.stopped = True
-                _raise_in(thread, Stopped)
-            else:
+            if call not in self._running:
                 try:
                     self._waiting.remove(call)
                 except ValueError:
                     return  # a result is on its way
-                call.end()
-        if not call.ended and self._loop is not None and not self._loop.is_closed():
-            self._loop.call_later(_ARMED_S, self._pause, call)
+                return call.end()
+            if call.stopped or not self.stoppable:
+                return
+            call.stopped = True
+        self._arm(call)
+
+    def _arm(self, call: Call) -> None:
+        with self._lock:
+            if call.ended or (thread := self._running.get(call)) is None:
+                return
+            _raise_in(thread, Stopped)
+        assert self._loop is not None
+        self._loop.call_later(_ARMED_S, self._pause, call)
 
     def _pause(self, call: Call) -> None:
         """It has not ended: take the exception back for a while."""
+        if call.ended:
+            return
         self._take_back(call)
-        if not call.ended and self._loop is not None and not self._loop.is_closed():
-            self._loop.call_later(_ARMED_S, self.stop, call)
+        assert self._loop is not None
+        self._loop.call_later(_ARMED_S, self._arm, call)
 
     def _take_back(self, call: Call) -> None:
         with self._lock:
@@ -151,10 +158,14 @@ class Workers:
         if self._patience is not None:
             self._patience.cancel()
         with self._lock:
-            running = list(self._running)
+            running, waiting = list(self._running), list(self._waiting)
+            self._waiting.clear()
             sleepers, self._asleep = self._asleep, []
         for sleeper in sleepers:
             sleeper.release()
+        for call in waiting:
+            call.end()
+            call.future.cancel()
         for call in running:
             self.stop(call)
         until = time.monotonic() + grace_s
@@ -163,7 +174,6 @@ class Workers:
         for call in running:
             if not call.ended:
                 self._take_back(call)
-        for call in (*running, *self._waiting):
             call.ended = True
             call.future.cancel()
         return self._threads
@@ -232,13 +242,11 @@ class Workers:
     def _go_on(self, turn: Turn, wake: threading.Lock) -> bool:
         """One call, from wherever the turn stands; False when the thread may end."""
         if turn.call is None and not self._take(turn, wake):
-            if self._closing:
-                return False
+            return False
+        if (call := turn.call) is None:
             wake.acquire()
             return True
-        call = turn.call
-        assert call is not None
-        if not turn.begun:
+        if not turn.begun and not call.stopped:
             turn.begun = True  # never twice, whatever is raised
             started = time.perf_counter()
             try:
@@ -259,16 +267,17 @@ class Workers:
         self._typical_s *= _STEP if seconds > self._typical_s else 1 / _STEP
 
     def _take(self, turn: Turn, wake: threading.Lock) -> bool:
+        """A call for this turn, or its place among those asleep; False when the thread may end."""
         with self._lock:
             if self._waiting:
                 call = turn.call = self._waiting.popleft()
                 self._running[call] = threading.get_ident()
-                return True
-            if self._closing:
+            elif self._closing:
                 self._threads -= 1
+                return False
             else:
                 self._asleep.append(wake)
-            return False
+            return True
 
     def _let_go(self, call: Call) -> None:
         with self._lock:

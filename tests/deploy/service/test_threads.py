@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from descent.deploy.service import threads
 from descent.deploy.service.calls import Stopped, until_ended
 from descent.deploy.service.threads import Workers
 
@@ -227,6 +228,85 @@ def test_a_thread_that_cannot_be_stopped_is_left_behind_and_said_so():
             workers.submit(int)
         gate.set()
         await eventually(lambda: workers._threads == 0)
+
+    run(scenario())
+
+
+def test_a_thread_that_goes_to_sleep_as_it_is_closed_ends_and_is_counted(monkeypatch):
+    take, asleep, closed = Workers._take, threading.Event(), threading.Event()
+
+    def slow_to_sleep(self, turn, wake):
+        went_on = take(self, turn, wake)
+        if turn.call is None and not closed.is_set():
+            asleep.set()
+            closed.wait(20)
+        return went_on
+
+    async def scenario():
+        monkeypatch.setattr(Workers, "_take", slow_to_sleep)
+        workers = Workers(1)
+        await workers.run(int)
+        await eventually(asleep.is_set)
+        closing = asyncio.create_task(workers.close(20))
+        await eventually(lambda: workers._closing)
+        closed.set()
+        assert await closing == 0
+
+    run(scenario())
+
+
+def test_what_waits_for_a_thread_is_dropped_at_the_end():
+    async def scenario():
+        workers, gate, ran = Workers(1), threading.Event(), []
+        first = workers.submit(gate.wait)
+        await eventually(lambda: workers._running)
+        second = workers.submit(ran.append, 1)
+        closing = asyncio.create_task(workers.close(20))
+        await eventually(second.future.cancelled)
+        gate.set()
+        assert await closing == 0
+        assert first.ended
+        assert second.ended
+        assert ran == []
+
+    run(scenario())
+
+
+def test_one_that_is_stopped_before_it_begins_never_does(monkeypatch):
+    take, ran = Workers._take, []
+
+    def struck(self, turn, wake):
+        went_on = take(self, turn, wake)
+        if turn.call is not None and turn.call.function == ran.append:
+            turn.call.stopped = True
+            raise Stopped
+        return went_on
+
+    async def scenario():
+        monkeypatch.setattr(Workers, "_take", struck)
+        workers = Workers(1)
+        with pytest.raises(RuntimeError, match="Stopped"):
+            await workers.run(ran.append, 1)
+        assert ran == []
+        assert await workers.close(5) == 0
+
+    run(scenario())
+
+
+def test_who_stops_it_again_does_not_strike_it_sooner(monkeypatch):
+    told = []
+
+    async def scenario():
+        workers, gate = Workers(1), threading.Event()
+        call = workers.submit(gate.wait)
+        await eventually(lambda: workers._running)
+        monkeypatch.setattr(threads, "_raise_in", lambda thread, error: told.append(error))
+        workers.stop(call)
+        workers.stop(call)
+        assert told == [Stopped]
+        gate.set()
+        await until_ended(call)
+        assert await workers.close(5) == 0
 
     run(scenario())
 
