@@ -5,7 +5,8 @@
 What it does otherwise than uvicorn's own protocol: an answer whose length is known leaves in one
 write; keep-alive costs one timer a connection, not one a request; the application hears at once of
 a client that went away (`scope["descent.connection"].on_gone`); heads are bounded (431). Reference:
-RFC 9112; ASGI 3. Left out: HTTP/2, WebSockets (the request is passed on as a plain one), trailers.
+RFC 9112; ASGI 3. Left out: HTTP/2, WebSockets (the request is passed on as a plain one), trailers
+(read over: what comes after the body must not become a header that was looked at before).
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class Protocol(asyncio.Protocol):
         self._reading: Turn | None = None  # whose body is still coming
         self._reads = True
         self._url = b""
-        self._fed = 0  # bytes since the last whole head
+        self._fed = 0  # bytes since the last whole head or part of a body
         self._idle_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -102,7 +103,7 @@ class Protocol(asyncio.Protocol):
         self.client = get_remote_addr(transport)
         self.scheme = "https" if is_ssl(transport) else "http"
         self._idle_since = time.monotonic()
-        self._timer = self.loop.call_later(self.keep_alive_s, self._check_idle)
+        self._timer = self.loop.call_later(min(self.keep_alive_s, HEAD_S), self._check_idle)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.state.connections.discard(self)
@@ -123,7 +124,7 @@ class Protocol(asyncio.Protocol):
             pass  # answered as the plain request it also is; nothing after it is read
         except httptools.HttpParserError:
             self._refuse(b"400 Bad Request", b"not a valid HTTP request")
-        if self._reading is None and self._fed > MAX_HEAD_BYTES:
+        if self._fed > MAX_HEAD_BYTES:  # of a head, of trailers or of what is said of a chunk
             self._refuse(b"431 Request Header Fields Too Large", b"the head is too large")
 
     def eof_received(self) -> None:
@@ -151,15 +152,18 @@ class Protocol(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._url = b""
         self.headers = []
+        self._fed = self._fed or 1  # of a read that also ended another message
         self._idle_since = time.monotonic()
 
     def on_url(self, url: bytes) -> None:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
+        if self._reading is None:  # else a trailer
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
+        self._fed = 0
         parser, url = self._parser, self._url
         if not url.startswith(b"/"):  # "http://host/path", "*"
             parsed = httptools.parse_url(url)
@@ -252,7 +256,7 @@ class Protocol(asyncio.Protocol):
         if left <= 0:
             self.transport.close()
         else:
-            self._timer = self.loop.call_later(max(left, 0.01), self._check_idle)
+            self._timer = self.loop.call_later(max(min(left, HEAD_S), 0.01), self._check_idle)
 
     def _refuse(self, status: bytes, message: bytes) -> None:
         """What is no request cannot be routed; the connection ends."""

@@ -35,6 +35,7 @@ class Turn:
 
     __slots__ = (
         "_body",
+        "_buffered",
         "_chunked",
         "_complete",
         "_connection",
@@ -46,7 +47,6 @@ class Turn:
         "_left",
         "_more",
         "_started",
-        "_version",
         "_version",
         "_waiters",
         "keep_alive",
@@ -60,6 +60,7 @@ class Turn:
         self.task: asyncio.Task[None] | None = None
         self._connection = connection
         self._body: list[bytes] = []
+        self._buffered = 0  # bytes in it: to add them up at each of many small parts takes long
         self._more = True  # the body is not whole yet
         self._given = False  # the application has all of it
         self._waiters: list[asyncio.Future[None]] = []
@@ -80,7 +81,8 @@ class Turn:
         if self._complete:
             return
         self._body.append(body)
-        if sum(map(len, self._body)) > BUFFERED_BYTES:
+        self._buffered += len(body)
+        if self._buffered > BUFFERED_BYTES:
             self._connection.read_no_more()
         self._wake()
 
@@ -145,6 +147,7 @@ class Turn:
     def _taken(self) -> Message:
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body.clear()
+        self._buffered = 0
         self._given = not self._more
         self._connection.read_on()
         return {"type": "http.request", "body": body, "more_body": self._more}

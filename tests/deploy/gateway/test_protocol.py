@@ -1,6 +1,7 @@
 """HTTP/1.1 on the socket, byte by byte."""
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from descent.deploy.gateway import protocol
+from descent.deploy.gateway.turn import BUFFERED_BYTES, Turn
 from tests.deploy.gateway.conftest import bodies, echo, raw, reply, serving, whole
 
 POST = b"POST /p?q=1 HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc"
@@ -160,7 +163,7 @@ def test_a_body_nobody_asked_for_does_not_become_a_request(port):
         (b"GET /\xff HTTP/1.1\r\nhost: x\r\n\r\n", b"400"),
         (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", b"400"),
         (b"POST / HTTP/1.1\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
-        (b"GET / HTTP/1.1\r\nx: " + b"y" * 200_000, b"431"),
+        (b"GET / HTTP/1.1\r\nx: ".ljust(2**16 + 1, b"y"), b"431"),  # all of it is read
     ],
 )  # fmt: skip
 def test_what_is_no_request(port, data, status):
@@ -169,6 +172,61 @@ def test_what_is_no_request(port, data, status):
         got = sock.recv(65536)
     assert got.startswith(b"HTTP/1.1 " + status)
     assert b"connection: close" in got
+
+
+def test_a_body_of_many_small_parts_is_buffered_in_no_time():
+    """A sum over all of them at each of them would take a quarter of a minute."""
+
+    class Connection:
+        def read_no_more(self):
+            full.append(True)
+
+    class Counted(bytes):
+        def __len__(self):
+            nonlocal asked
+            asked += 1
+            return 1
+
+    full, asked = [], 0
+    turn = Turn(Connection(), {"headers": [], "http_version": "1.1", "method": "POST"}, True)
+    for _ in range(BUFFERED_BYTES):
+        turn.feed(Counted(b"x"))
+    assert not full
+    turn.feed(b"x")
+    assert full
+    assert asked == BUFFERED_BYTES
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n"
+
+
+def test_trailers_are_no_headers():
+    async def names(scope, receive, send):
+        if scope["type"] != "http":
+            return await app(scope, receive, send)
+        await whole(receive)
+        await reply(send, b" ".join(name for name, _ in scope["headers"]))
+
+    with serving(names) as port:
+        got = raw(port, CHUNKED + b"0\r\nauthorization: x\r\n\r\n" + POST, 2)
+    assert bodies(got) == [b"host transfer-encoding", b"host content-length"]
+
+
+@pytest.mark.parametrize("begun", [b"0\r\na: ", b"0\r\na: b\r\nc: ", b"1;"])
+def test_what_comes_beside_a_body_is_bounded(port, begun):
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+        sock.sendall(CHUNKED)
+        with contextlib.suppress(ConnectionError):  # closed with something unread
+            sock.sendall(begun + b"x" * 500_000)  # more than one read takes
+            assert sock.recv(100) == b""
+
+
+def test_a_head_must_come_in_time(monkeypatch):
+    monkeypatch.setattr(protocol, "HEAD_S", 0.05)
+    with serving(app, timeout_keep_alive=60) as port:
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+            sock.sendall(POST + b"POST / HTTP/1.1\r\nhost: x")
+            assert bodies(b"".join(iter(lambda: sock.recv(65536), b"")))
 
 
 def test_absolute_and_odd_targets(port):
