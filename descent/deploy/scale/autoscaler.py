@@ -13,14 +13,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from descent.deploy.scale import cortex, ray_serve
 from descent.deploy.scale.decision import Decision
 from descent.deploy.scale.samples import Samples
-
-if TYPE_CHECKING:
-    from descent.deploy.spec import Spec
+from descent.deploy.spec import Spec
+from descent.deploy.spec.sections import TICK_S
 
 __all__ = ["Autoscaler"]
 
@@ -41,7 +40,7 @@ class Autoscaler:
         first = bounds.init_replicas
         self.replicas = bounds.min_replicas if first is None else first
         ray = spec.policy == "ray"
-        self.tick_s = 1.0 if ray else cortex.TICK_S
+        self.tick_s = 1.0 if ray else TICK_S
         self.samples = Samples(spec.ray_autoscaling.look_back_period_s if ray else bounds.window)
         self.history = cortex.History()
         self.leaning = ray_serve.Leaning()

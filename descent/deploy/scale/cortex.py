@@ -16,36 +16,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from descent.deploy.scale.decision import Decision, number
+from descent.deploy.spec import Autoscaling
 
-__all__ = ["TICK_S", "CortexSettings", "History", "decide"]
-
-TICK_S = 10.0
-
-
-class CortexSettings(Protocol):
-    """The spec's `autoscaling` fields; periods in seconds."""
-
-    @property
-    def min_replicas(self) -> int: ...
-    @property
-    def max_replicas(self) -> int: ...
-    @property
-    def window(self) -> float: ...
-    @property
-    def downscale_stabilization_period(self) -> float: ...
-    @property
-    def upscale_stabilization_period(self) -> float: ...
-    @property
-    def max_downscale_factor(self) -> float: ...
-    @property
-    def max_upscale_factor(self) -> float: ...
-    @property
-    def downscale_tolerance(self) -> float: ...
-    @property
-    def upscale_tolerance(self) -> float: ...
+__all__ = ["History", "decide"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +37,7 @@ class History:
 
 
 def decide(
-    settings: CortexSettings,
+    settings: Autoscaling,
     history: History,
     *,
     target_in_flight: float,
@@ -86,7 +61,7 @@ def decide(
 
 
 def _recommended(
-    settings: CortexSettings,
+    settings: Autoscaling,
     target_in_flight: float,
     current: int,
     in_flight: float,
@@ -123,7 +98,7 @@ def _recommended(
 
 
 def _stabilised(
-    settings: CortexSettings,
+    settings: Autoscaling,
     history: History,
     current: int,
     recommended: int,

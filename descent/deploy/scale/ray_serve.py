@@ -15,33 +15,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 from descent.deploy.scale.decision import Decision, number
+from descent.deploy.spec import RayAutoscaling
 
-__all__ = ["TICK_S", "Leaning", "RaySettings", "decide"]
+__all__ = ["Leaning", "decide"]
 
-TICK_S = 0.1
 _EPSILON_S = 1e-6  # two large clock readings subtracted may fall just short of the delay
-
-
-class RaySettings(Protocol):
-    """The spec's `ray_autoscaling`: Ray's `AutoscalingConfig` fields, by its names."""
-
-    @property
-    def target_ongoing_requests(self) -> float: ...
-    @property
-    def look_back_period_s(self) -> float: ...
-    @property
-    def upscaling_factor(self) -> float: ...
-    @property
-    def downscaling_factor(self) -> float: ...
-    @property
-    def upscale_delay_s(self) -> float: ...
-    @property
-    def downscale_delay_s(self) -> float: ...
-    @property
-    def downscale_to_zero_delay_s(self) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -53,7 +33,7 @@ class Leaning:
 
 
 def decide(
-    settings: RaySettings,
+    settings: RayAutoscaling,
     leaning: Leaning,
     *,
     running: int,
@@ -86,7 +66,7 @@ def decide(
 
 
 def _scaled(
-    settings: RaySettings, running: int, target: int, requests: float, reasons: list[str]
+    settings: RayAutoscaling, running: int, target: int, requests: float, reasons: list[str]
 ) -> int:
     if running == 0:  # nothing measured against: what was asked for stays
         reasons.append(f"{target} asked for, none is ready")
@@ -108,7 +88,7 @@ def _scaled(
 
 
 def _delayed(
-    settings: RaySettings,
+    settings: RayAutoscaling,
     leaning: Leaning,
     wanted: int,
     target: int,

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field, JsonValue, model_serializer, model_v
 from pydantic_core import PydanticCustomError
 
 from descent.deploy.spec.containers import Part
-from descent.deploy.spec.rules import broken_rules
+from descent.deploy.spec.rules import MOST_CONCURRENCY, broken_rules
 from descent.deploy.spec.schedules import Schedule, ScheduleError
 from descent.deploy.spec.sections import (
     Autoscaling,
@@ -103,7 +103,7 @@ class Spec(Part):
         _fill(self, "networking", endpoint=self.networking.endpoint or f"/{self.name}")
         if self.batching is not None and "max_concurrency" not in self.pod.model_fields_set:
             # One batch that runs and one that gathers; with Cortex' 1, none would ever fill.
-            most = {"RealtimeAPI": 30_000, "AsyncAPI": 100}.get(self.kind, 1)
+            most = MOST_CONCURRENCY.get(self.kind, 1)
             at_once = min(most, 2 * self.batching.max_batch_size)
             _fill(self, "pod", max_concurrency=at_once)
         scaling = self.autoscaling

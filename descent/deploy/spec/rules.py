@@ -8,16 +8,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from descent.deploy.spec.sections import RESERVED_ENDPOINTS
-from descent.deploy.spec.units import Between
 
 if TYPE_CHECKING:
     from descent.deploy.spec.kinds import Spec
 
-__all__ = ["broken_rules"]
+__all__ = ["MOST_CONCURRENCY", "broken_rules"]
 
 Broken = tuple[tuple[str | int, ...], str]  # where, and what would be right
 
-_CONCURRENCY = {"RealtimeAPI": Between(1, 30_000), "AsyncAPI": Between(1, 100)}
+MOST_CONCURRENCY = {"RealtimeAPI": 30_000, "AsyncAPI": 100}
 _NO_CONCURRENCY = {
     "BatchAPI": "a job says how many `workers` it gets when it is submitted",
     "TaskAPI": "a task runs once",
@@ -52,9 +51,9 @@ def _of_the_kind(spec: Spec) -> Iterator[Broken]:
 
 def _pod(spec: Spec) -> Iterator[Broken]:
     pod = spec.pod
-    if (limits := _CONCURRENCY.get(spec.kind)) is not None:
-        if not limits.least <= pod.max_concurrency <= limits.most:  # type: ignore[operator]
-            yield ("pod", "max_concurrency"), f"{spec.kind} allows {limits.words()}"
+    if (most := MOST_CONCURRENCY.get(spec.kind)) is not None:
+        if pod.max_concurrency > most:
+            yield ("pod", "max_concurrency"), f"{spec.kind} allows 1 to {most}"
     elif pod.max_concurrency != 1:
         yield ("pod", "max_concurrency"), f"{spec.kind} has none: {_NO_CONCURRENCY[spec.kind]}"
     if spec.kind == "RealtimeAPI":
