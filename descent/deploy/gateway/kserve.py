@@ -100,6 +100,9 @@ class KServe:
             raise HttpError(400, "bad_json", f"the body is not valid JSON: {error}") from None
         if not isinstance(asked, dict) or not isinstance(asked.get("inputs"), list):
             raise HttpError(400, "bad_tensor", "the body must be an object with a list 'inputs'")
+        chosen = asked.get("outputs") or []
+        if not isinstance(chosen, list) or not all(isinstance(o, dict) for o in chosen):
+            raise HttpError(400, "bad_tensor", "'outputs' must be a list of objects with a name")
         value = value_of(asked["inputs"], _signature(route).get("input") or {})
         caught = await self._called(route, json.dumps(value).encode(), scope, receive)
         kept = [h for h in caught.headers if h[0].lower() in _PASSED_ON]
@@ -110,8 +113,7 @@ class KServe:
         if caught.status >= 400:
             return await send_json(send, {"error": _message(answer)}, caught.status, kept)
         outputs = tensors_of(answer)
-        wanted = {o.get("name") for o in asked.get("outputs") or () if isinstance(o, dict)}
-        if wanted:
+        if wanted := [o.get("name") for o in chosen]:
             outputs = [o for o in outputs if o["name"] in wanted]
         said = {"model_name": route.name, "model_version": _version(route), "outputs": outputs}
         if "id" in asked:

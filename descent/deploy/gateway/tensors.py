@@ -23,6 +23,8 @@ _KNOWN = {
     "BOOL", "BYTES", "FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16",
     "UINT32", "UINT64",
 }  # fmt: skip
+MAX_DIMENSIONS = 32
+MAX_EMPTY = 4096  # lists that a tensor without values may stand for
 _JSON = {"content_type": "application/json"}
 
 Schema = Mapping[str, Any]
@@ -96,7 +98,14 @@ def _read(where: str, tensor: Mapping[str, Any], part: Schema, schema: Schema) -
         raise _bad(f"{where} datatype", f"must be one of {', '.join(sorted(_KNOWN))}, not {kind!r}")
     if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
         raise _bad(f"{where} shape", "must be a list of sizes")
-    flat = _flat(data)
+    if len(shape) > MAX_DIMENSIONS:
+        raise _bad(f"{where} shape", f"has more than {MAX_DIMENSIONS} dimensions")
+    if 0 in shape and math.prod(n or 1 for n in shape) > MAX_EMPTY:
+        raise _bad(f"{where} shape", "is too large for a tensor without values")
+    try:
+        flat = _flat(data)
+    except RecursionError:
+        raise _bad(f"{where} data", "is nested too deep") from None
     if len(flat) != math.prod(shape):
         raise _bad(f"{where} data", f"has {len(flat)} values, but shape {shape} holds "
                    f"{math.prod(shape)}")  # fmt: skip
@@ -104,7 +113,7 @@ def _read(where: str, tensor: Mapping[str, Any], part: Schema, schema: Schema) -
     if of not in _OF_SCHEMA and part and kind == "BYTES" and len(flat) == 1:
         try:
             return json.loads(flat[0])
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             raise _bad(f"{where} data", "must be one JSON text") from None
     if part:  # a leading 1 is the batch that a service of single items does not know
         while len(shape) > depth and shape[0] == 1:

@@ -113,6 +113,20 @@ def test_infer_by_names(http):
         ("/models/double/infer", {"inputs": [tensor("a", [1], [1], "FP8")]}, 400, "datatype"),
         ("/models/double/infer", {"inputs": [tensor("a", [1], [-1])]}, 400, "list of sizes"),
         ("/models/double/infer", {"inputs": [tensor("a", [1] * 4, [2, 2])]}, 400, "2 dimensions"),
+        ("/models/double/infer", {"inputs": [tensor("a", [1], [1] * 99)]}, 400, "32 dimensions"),
+        ("/models/double/infer", {"inputs": [tensor("a", [], [10**9, 0])]}, 400, "too large"),
+        (
+            "/models/double/infer",
+            {"inputs": [tensor("a", [0.0], [1])], "outputs": [3]},
+            400,
+            "'outputs' must be",
+        ),
+        (
+            "/models/double/infer",
+            {"inputs": [tensor("a", [0.0], [1])], "outputs": 3},
+            400,
+            "'outputs' must be",
+        ),
         ("/models/double/infer", {"inputs": [tensor("a", [0.0], [1])]}, 422, "no zeros"),
         ("/models/double/infer", {"inputs": [tensor("a", [1.0] * 9999, [9999])]}, 413, "larger"),
         ("/models/double/explain", {}, 404, "nothing is at"),
@@ -130,6 +144,16 @@ def test_wrong_methods_and_no_json(http):
     answer = http.post("/models/double/infer", content=b"{")
     assert answer.status_code == 400
     assert "not valid JSON" in answer.json()["error"]
+
+
+def test_nested_too_deep():
+    deep = [1.0]
+    for _ in range(10_000):
+        deep = [deep]
+    with pytest.raises(HttpError, match="nested too deep"):
+        value_of([tensor("a", deep, [1])], NUMBERS)
+    with pytest.raises(HttpError, match="one JSON text"):
+        value_of([tensor("a", ["[" * 10_000], [1], "BYTES")], {"type": "object"})
 
 
 def test_metadata_of_parts():
