@@ -40,8 +40,7 @@ class KServe:
             await send_json(send, {"error": error.message}, error.status, kept)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        parts = [part for part in scope["path"].split("/") if part][1:]
-        match parts:
+        match scope["path"].rstrip("/").split("/")[2:]:
             case []:
                 only(scope, "GET", "HEAD")
                 await send_json(send, _server())

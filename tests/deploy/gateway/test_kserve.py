@@ -146,6 +146,12 @@ def test_wrong_methods_and_no_json(http):
     assert "not valid JSON" in answer.json()["error"]
 
 
+def test_no_other_spelling_of_a_path(http):
+    """The node asks for a key by how a path begins."""
+    assert httpx.get(f"{http.base_url}/models/double").status_code == 404  # /v2//models
+    assert http.get("/models/double/").status_code == 200
+
+
 def test_nested_too_deep():
     deep = [1.0]
     for _ in range(10_000):
