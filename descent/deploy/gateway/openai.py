@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from starlette.types import Receive, Scope, Send
 
 from descent.deploy.asking import ask
 from descent.deploy.errors import HttpError
-from descent.deploy.gateway.answers import send_json
+from descent.deploy.gateway.answers import only, send_json
 from descent.deploy.gateway.heads import new_id
 from descent.deploy.gateway.replays import given, read_body
 from descent.deploy.gateway.routes import Route
+from descent.deploy.gateway.served import Served
 from descent.deploy.pool import Context
 from descent.serve.errors import error_body
 
@@ -37,7 +39,7 @@ class OpenAI:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._cards: dict[tuple[str, int], list[dict[str, Any]]] = {}  # of an API's version
+        self._cards: WeakKeyDictionary[Served, list[dict[str, Any]]] = WeakKeyDictionary()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -71,8 +73,7 @@ class OpenAI:
         await send_json(send, {**card, "id": name})
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] != "POST":
-            raise HttpError(405, "method_not_allowed", f"{scope['path']} answers POST")
+        only(scope, "POST")
         body = await read_body(receive, MAX_BODY_BYTES)
         try:
             asked = json.loads(body)
@@ -116,16 +117,16 @@ class OpenAI:
         served = route.served
         if served is None:
             return []
-        key = (served.api, served.version)
-        if key not in self._cards:
+        cards = self._cards.get(served)
+        if cards is None:
             context = Context(new_id(), served.api, served.version)
             answer = await ask(
                 served.app, "/v1/models", method="GET", context=context, root_path=route.endpoint
             )
-            cards = json.loads(answer.body).get("data", []) if answer.status == 200 else []
-            self._cards = {k: v for k, v in self._cards.items() if k[0] != served.api}
-            self._cards[key] = cards
-        return self._cards[key]
+            if answer.status != 200:
+                return []  # for now: it is asked again
+            cards = self._cards[served] = json.loads(answer.body).get("data", [])
+        return cards
 
 
 def _speaks(route: Route) -> bool:

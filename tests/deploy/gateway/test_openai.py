@@ -10,7 +10,7 @@ from descent.deploy.gateway import Gateway, Limits, Route, Served
 from descent.deploy.service.lifespan import Lifespan
 from descent.serve.app import make_app
 from tests.count_models import code_completer, name_completer
-from tests.deploy.gateway.conftest import echo, serving
+from tests.deploy.gateway.conftest import echo, reply, serving
 
 pytestmark = pytest.mark.oracle
 
@@ -59,6 +59,22 @@ def test_models(port):
         assert [m.id for m in ai.models.list()] == ["coder", "code", "namer", "names"]
         assert ai.models.retrieve("names").id == "names"
         assert ai.models.retrieve("namer").id == "namer"
+
+
+def test_a_failed_answer_about_models_is_not_kept():
+    said = [(503, b"loading"), (200, b'{"data": [{"id": "own"}]}')]
+
+    async def app(scope, receive, send):
+        status, body = said.pop(0)
+        await reply(send, body, status)
+
+    gateway = Gateway()
+    served = Served("api", 1, app, signature={"paths": {"/v1/completions": {}}})
+    gateway.set_route(Route("api", "RealtimeAPI", "/api", served))
+    with serving(gateway) as port:
+        url = f"http://127.0.0.1:{port}/v1/models"
+        listed = [[m["id"] for m in httpx.get(url).json()["data"]] for _ in range(3)]
+    assert listed == [["api"], ["api", "own"], ["api", "own"]]
 
 
 def test_errors(port):
