@@ -63,6 +63,8 @@ def supervise(command: list[str], keep_open: list[int]) -> int:
         started = time.monotonic()
         # In a group of its own: Ctrl-C reaches the child once, through us, not twice.
         child = subprocess.Popen(command, pass_fds=keep_open, process_group=0)
+        if stopping:  # told while it was being started
+            child.terminate()
         code = child.wait()
         if stopping or code in (0, CANNOT_START):
             return code

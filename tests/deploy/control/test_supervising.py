@@ -73,6 +73,22 @@ def test_a_signal_is_handed_on_and_ends_it(tmp_path):
     assert (tmp_path / "n").read_text() == "1"
 
 
+def test_a_signal_that_comes_while_the_child_is_being_started_ends_it(monkeypatch):
+    class Told(subprocess.Popen):
+        def __init__(self, *args, **options):
+            signal.raise_signal(signal.SIGTERM)
+            super().__init__(*args, **options)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    monkeypatch.setattr(subprocess, "Popen", Told)
+    try:
+        sleeping = [sys.executable, "-S", "-c", "import time; time.sleep(30)"]
+        assert supervising.supervise(sleeping, []) == -signal.SIGTERM
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def test_delays_double_and_begin_again_after_a_long_life():
     waits, wait = [], 0.0
     for _ in range(9):
