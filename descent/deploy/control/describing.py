@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from descent.deploy.control.apis import Api
 from descent.deploy.control.controlling import Controller, Deployed
@@ -193,4 +194,8 @@ def _with_end(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    """JSON-able; of an address neither who opens it nor its query, which may hold a password."""
+    if isinstance(value, str) and "://" in value:
+        parts = urlsplit(value)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     return str(value) if isinstance(value, Path) else value

@@ -31,7 +31,7 @@ from descent.deploy.control.describing import Description
 from descent.deploy.control.journals import Reader, last_lines
 from descent.deploy.control.key_paths import create_key, list_keys, revoke_key
 from descent.deploy.control.openapi import document
-from descent.deploy.control.orders import read_order
+from descent.deploy.control.orders import read_body, read_order
 from descent.deploy.control.records import as_dict
 from descent.deploy.control.splitting import all_to
 from descent.deploy.errors import DeployError, HttpError, send_error
@@ -149,12 +149,17 @@ class ControlApp:
     # changing
 
     async def deploy(self, request: Request) -> Response:
+        body = await read_body(request)
+        return await _unbroken(self._deploy(request, body))  # what was unpacked stays meanwhile
+
+    async def _deploy(self, request: Request, body: bytes) -> Response:
         by, force = _who(request), _flag(request, "force")
-        async with read_order(request, self.work_folder) as (specs, base):
+        kind = request.headers.get("content-type", "")
+        async with read_order(body, kind, self.work_folder) as (specs, base):
             if _flag(request, "dry_run"):
                 self.controller.check(specs)
                 return JSONResponse({"specs": [s.model_dump(mode="json") for s in specs]})
-            done = await _unbroken(self.controller.deploy(specs, by, base, force=force))
+            done = await self.controller.deploy(specs, by, base, force=force)
         results = [self.description.result(each) for each in done]
         status = 422 if any(each.error for each in done) else 200
         answer: dict[str, Any] = {"results": results}
@@ -250,21 +255,23 @@ class ControlApp:
         """The last lines, then what comes; goes over to a new version's log when there is one."""
         path = self.description.log_file(name, version, job)
         reader = Reader(path)
-        for line in await asyncio.to_thread(last_lines, path, lines):
-            yield line + "\n"
-        while name in self.controller.apis and not self.closing:
-            if await request.is_disconnected():  # sending nothing, one is told of nothing
-                break
-            for line in reader.read():
+        try:
+            for line in await asyncio.to_thread(last_lines, path, lines):
                 yield line + "\n"
-            newest = version if fixed else self._last_version(name)
-            if newest != version:
-                reader.close()
-                version = newest
-                reader = Reader(self.description.log_file(name, version, None), from_end=False)
-                continue
-            await asyncio.sleep(_POLL_S)
-        reader.close()
+            while name in self.controller.apis and not self.closing:
+                if await request.is_disconnected():  # sending nothing, one is told of nothing
+                    break
+                for line in reader.read():
+                    yield line + "\n"
+                newest = version if fixed else self._last_version(name)
+                if newest != version:
+                    reader.close()
+                    version = newest
+                    reader = Reader(self.description.log_file(name, version, None), from_end=False)
+                    continue
+                await asyncio.sleep(_POLL_S)
+        finally:  # who follows may be cut off anywhere above
+            reader.close()
 
     def _last_version(self, name: str) -> int:
         api = self.controller.api(name)

@@ -23,7 +23,7 @@ from starlette.requests import Request
 from descent.deploy.errors import HttpError
 from descent.deploy.spec import Spec, changed, read_specs, spec_of
 
-__all__ = ["read_order"]
+__all__ = ["read_body", "read_order"]
 
 MOST_UPLOAD_BYTES = 512 * 2**20
 _KEYS = {"target", "text", "specs", "folder", "overrides", "name"}
@@ -31,14 +31,13 @@ _KEYS = {"target", "text", "specs", "folder", "overrides", "name"}
 
 @asynccontextmanager
 async def read_order(
-    request: Request, work_folder: Path
+    body: bytes, content_type: str, work_folder: Path
 ) -> AsyncIterator[tuple[list[Spec], Path | None]]:
     """Specs, checked, and where their files stand (until the end of the `with`).
 
     Raises `SpecError`, and `HttpError` for a body that is none of the forms.
     """
-    body = await _body(request)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/zip":
         folder = Path(tempfile.mkdtemp(prefix=".upload-", dir=work_folder))
         try:
@@ -55,7 +54,8 @@ async def read_order(
     yield _specs(order, folder), folder
 
 
-async def _body(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
+    """All of it. Raises `HttpError` for one that is too large."""
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)

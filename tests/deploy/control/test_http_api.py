@@ -4,16 +4,21 @@ import asyncio
 import errno
 import io
 import json
+import os
+import time
 import zipfile
+from pathlib import Path
 
 import httpx
 import pytest
+from starlette.requests import Request
 
 from descent.deploy.control.describing import Description
 from descent.deploy.control.folders import Home
 from descent.deploy.control.http_api import ControlApp
 from descent.deploy.control.openapi import OPERATIONS, document
 from descent.deploy.control.settings import NodeSettings
+from descent.deploy.control.sources import keep
 from descent.deploy.keys import KeyRing
 from tests.deploy.control.fakes import place
 
@@ -298,9 +303,58 @@ def test_a_change_goes_on_when_its_client_goes_away(tmp_path):
     told(tmp_path, story)
 
 
+def test_code_in_a_zip_is_there_until_it_is_kept_though_its_client_went_away(tmp_path, monkeypatch):
+    def slowly(*args):
+        time.sleep(0.3)
+        return keep(*args)
+
+    async def story(http, p):
+        monkeypatch.setattr("descent.deploy.control.apis.keep", slowly)
+        sending = http.post("/-/deploy", **zipped({"target": "s.py:S"}, files__s_py=CODE))
+        with pytest.raises(httpx.ReadTimeout):
+            await _read_timeout(sending)
+        while (await http.post("/s")).status_code == 404:  # `told` ends it after 30 s
+            await asyncio.sleep(0.02)
+
+    told(tmp_path, story)
+
+
+def test_who_follows_a_log_and_goes_away_leaves_no_file_open(tmp_path):
+    async def story(http, p):
+        await http.post("/-/deploy", content=YAML.replace("s.py:S", "os:getcwd"))
+        control, log = p.gateway.control, tmp_path / "logs" / "a" / "1.jsonl"
+        request = Request({"type": "http", "headers": []}, asyncio.Queue().get)
+        following = control._follow(request, "a", 1, None, 5, False)
+        assert "loading version 1" in await anext(following)
+        await following.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await anext(following)
+        assert not _open_files(log)
+
+    told(tmp_path, story)
+
+
+def test_the_databases_password_is_not_told(tmp_path):
+    async def story(http, p):
+        description = p.gateway.control.description
+        description.settings = NodeSettings(
+            database_url="postgresql://ada:pw@db:5/jobs?password=pw"
+        )
+        answer = await http.get("/-/info")
+        assert answer.json()["settings"]["database_url"] == "postgresql://db:5/jobs"
+
+    told(tmp_path, story)
+
+
 async def _read_timeout(asking):
     """The client gives up after 50 ms."""
     try:
         await asyncio.wait_for(asking, 0.05)
     except TimeoutError:
         raise httpx.ReadTimeout("gave up") from None
+
+
+def _open_files(path):
+    """This process's descriptors of a file."""
+    found = Path("/proc/self/fd").iterdir()
+    return [fd for fd in found if os.path.exists(fd) and fd.resolve() == path.resolve()]
