@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,8 @@ class LoadFailed(DeployError):
 
 
 class Api:
-    """`live`: the version that answers. `loading`: the number of the one that is coming up."""
+    """`live`: the version that answers. `loading`: the number of the one that is coming up.
+    `check(specs)`: raises `DeployError` where they do not fit beside the other APIs."""
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class Api:
         starter: Starter,
         make_front: Callable[[Spec], Front],
         *,
+        check: Callable[[Sequence[Spec]], None],
         drain_s: float,
         grace_s: float,
     ) -> None:
@@ -54,6 +56,7 @@ class Api:
         self.records = records
         self.starter = starter
         self.make_front = make_front
+        self.check = check
         self.drain_s = drain_s
         self.grace_s = grace_s
         self.front: Front | None = None
@@ -150,6 +153,7 @@ class Api:
                 number = found.number
             version = await self.records.get(number)
             if number != active:
+                self.check([make_spec(version.spec)])  # the others may have changed since
                 await self._bring(version)
             return await self.records.get(number)
 
@@ -303,7 +307,6 @@ class Api:
         for version in versions[KEPT_VERSIONS:]:
             if version.folder and version.folder not in needed:
                 await asyncio.to_thread(forget, self.folder / version.folder)
-        for version in versions[KEPT_VERSIONS:]:
             self.starter.forget_logs(self.name, version.number)
 
     def _files(self, version: Version) -> Path:

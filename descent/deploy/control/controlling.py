@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from descent.deploy.control.apis import Api
-from descent.deploy.control.fronts import Front
+from descent.deploy.control.fronts import Front, endpoint_of
 from descent.deploy.control.records import Records, Version, as_dict, changes
 from descent.deploy.control.starting import Starter, backend_of
 from descent.deploy.errors import DeployError
@@ -109,7 +109,7 @@ class Controller:
         api = self.apis.get(spec.name)
         if api is None or api.deleted:
             api = self.apis[spec.name] = self._made(spec.name, spec.kind)
-        endpoint = spec.networking.endpoint or f"/{spec.name}"
+        endpoint = endpoint_of(spec)
         try:
             version, new = await api.deploy(spec, by, base, force=force)
         except DeployError as error:
@@ -123,7 +123,6 @@ class Controller:
     def check(self, specs: Sequence[Spec]) -> None:
         """Whether these fit with each other and with what is there. Raises `DeployError`."""
         coming = {spec.name: spec for spec in specs}
-        taken = {a.live.spec.networking.endpoint: n for n, a in self.apis.items() if a.live}
         for spec in specs:
             old = self.apis.get(spec.name)
             if old is not None and old.kind != spec.kind:
@@ -131,11 +130,11 @@ class Controller:
                     f"'{spec.name}' is a {old.kind} and cannot become a {spec.kind}: "
                     f"`descent delete {spec.name}` first, or choose another name"
                 )
-            owner = taken.get(spec.networking.endpoint)
-            if owner is not None and owner != spec.name and owner not in coming:
+            owner = self.gateway.routes.by_endpoint.get(endpoint_of(spec))
+            if owner is not None and owner.name != spec.name and owner.name not in coming:
                 raise DeployError(
-                    f"networking.endpoint of '{spec.name}' is {spec.networking.endpoint!r}, "
-                    f"which '{owner}' has"
+                    f"networking.endpoint of '{spec.name}' is {owner.endpoint!r}, "
+                    f"which '{owner.name}' has"
                 )
             backend = backend_of(spec, self.starter.default)
             if spec.kind != "TrafficSplitter" and backend not in self.starter.backends:
@@ -200,5 +199,5 @@ class Controller:
     def _made(self, name: str, kind: str) -> Api:
         return Api(
             self.folder / name, Records(self.versions, name, kind), self.starter, self.make_front,
-            drain_s=self.drain_s, grace_s=self.grace_s,
+            check=self.check, drain_s=self.drain_s, grace_s=self.grace_s,
         )  # fmt: skip

@@ -34,6 +34,7 @@ class SplitFront(RouteFront):
         self.before: list[Split] | None = None
         self.spec = spec
         self._looking: asyncio.Task[None] | None = None
+        self._changing: asyncio.Task[None] | None = None
 
     async def hold(self, spec: Spec, version: int, folder: Path) -> None:
         """Nothing has to be loaded."""
@@ -93,12 +94,19 @@ class SplitFront(RouteFront):
                 if why is not None:
                     said = f"guard: traffic of '{name}' goes back to '{fallback}': {why}"
                     log.warning("%s: %s", spec.name, said)
-                    # in a task of its own: deploying ends this one
-                    self._changing = asyncio.create_task(
-                        self.go_back(spec.name, all_to(spec.apis, fallback), said)
-                    )
-                    return
+                    if await self._gone_back(spec.name, all_to(spec.apis, fallback), said):
+                        return
+                    break
             await asyncio.sleep(LOOK_S)
+
+    async def _gone_back(self, name: str, apis: list[dict[str, Any]], why: str) -> bool:
+        """In a task of its own: deploying ends the one that looks. False: it is to be tried again
+        (the store cannot be reached, its disk is full)."""
+        self._changing = asyncio.create_task(self.go_back(name, apis, why))
+        await asyncio.wait({self._changing})
+        if error := self._changing.exception():
+            log.error("%s: traffic could not go back: %s", name, error)
+        return error is None
 
 
 def all_to(splits: list[Split], chosen: str) -> list[dict[str, Any]]:

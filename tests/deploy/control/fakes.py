@@ -114,6 +114,16 @@ async def place(folder, backend=None):
         await store.close()
 
 
+def run(folder, story, backend=None):
+    """Tell `story(place)` within 30 s."""
+
+    async def told():
+        async with place(folder, backend) as made:
+            return await story(made)
+
+    return asyncio.run(asyncio.wait_for(told(), 30))
+
+
 def spec(name="a", **config):
     fields = {key: config.pop(key) for key in list(config) if key in ("networking", "pod")}
     return make_spec({"name": name, "kind": "RealtimeAPI", "service": "os:getcwd",
