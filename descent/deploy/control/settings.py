@@ -106,13 +106,13 @@ class NodeSettings:
 
         Raises `DeployError` naming the variable that cannot be read.
         """
-        env = os.environ if env is None else env
+        given, env = given or {}, os.environ if env is None else env
         values: dict[str, Any] = {}
         kinds = typing.get_type_hints(cls)
         for field in fields(cls):
             variable = f"DESCENT_{field.name.upper().removesuffix('_BYTES')}"
-            if field.name in (given or {}) and given[field.name] is not None:  # type: ignore[index]
-                values[field.name] = given[field.name]  # type: ignore[index]
+            if given.get(field.name) is not None:
+                values[field.name] = given[field.name]
             elif env.get(variable):
                 values[field.name] = _read(field.name, kinds[field.name], variable, env[variable])
         return cls(**values)
