@@ -27,7 +27,6 @@ _ALIASES: tuple[tuple[str, str, dict[str, str]], ...] = (
         {"api": "service_name"},
     ),
 )  # fmt: skip
-_KEPT = ("le", "pid")
 
 
 def aliased(families: Iterable[Any]) -> Iterator[Any]:
@@ -47,5 +46,4 @@ def aliased(families: Iterable[Any]) -> Iterator[Any]:
 
 
 def _renamed(labels: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
-    found = {names[k]: v for k, v in labels.items() if k in names}
-    return found | {k: v for k, v in labels.items() if k in _KEPT}
+    return {names.get(k, k): v for k, v in labels.items() if k in names or k == "le"}

@@ -112,7 +112,7 @@ class Gateway:
         return self.errors.last(api, server_only=server_only)
 
     def tick(self, now: float | None = None) -> None:
-        """Once a second: series, samples for the autoscaler, this process's snapshot."""
+        """Once a second: series, samples for the autoscaler."""
         at = time.time() if now is None else now
         for name, route in self.routes.by_name.items():
             self._series[name].tick(at)
@@ -194,11 +194,9 @@ class Gateway:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _tick_on(self) -> None:
-        share, loop = self.metrics.share, asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         due = loop.time()
         while True:  # by a clock of its own: one that wakes a moment early would tick twice
             due = max(due + 1.0, loop.time())
             await asyncio.sleep(due - loop.time())
             self.tick()
-            if share is not None:
-                await asyncio.to_thread(share.publish, list(self.metrics.collect()))

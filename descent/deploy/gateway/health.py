@@ -41,7 +41,7 @@ class Health:
         await send_json(send, {"status": "ready", **names})
 
     async def metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Prometheus' text format, this process's and those that share its folder."""
+        """Prometheus' text format."""
         only(scope, "GET", "HEAD")
         body = render(self._gateway.metrics)
         await send_whole(send, 200, body, b"text/plain; version=0.0.4; charset=utf-8")

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from descent.deploy.gateway.exposition import Share
+from typing import Any
 
 __all__ = ["BOUNDS_S", "ApiMetrics", "Metrics", "quantile_s"]
 
@@ -58,7 +55,6 @@ class Metrics:
 
     def __init__(self) -> None:
         self.apis: dict[str, ApiMetrics] = {}
-        self.share: Share | None = None  # set where several processes answer `/metrics` as one
         self._collectors: list[Any] = []
 
     def api(self, name: str, kind: str = "") -> ApiMetrics:

@@ -1,31 +1,13 @@
-"""Metrics as text; several processes as one; other programs' names."""
-
-import subprocess
-import sys
+"""Metrics as text; other programs' names."""
 
 import httpx
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from descent.deploy.gateway.exposition import Share, render
+from descent.deploy.gateway.exposition import render
 from descent.deploy.gateway.metrics import BOUNDS_S, Metrics, quantile_s
 from tests.deploy.gateway.conftest import gateway_of, serving
-
-CHILD = """
-import sys
-from descent.deploy.gateway.exposition import Share
-from descent.deploy.gateway.metrics import Metrics
-metrics = Metrics()
-api = metrics.api("a", "RealtimeAPI")
-for _ in range(int(sys.argv[2])):
-    api.record(200, 0.01, 5)
-api.in_flight = 7
-Share(sys.argv[1]).publish(metrics.collect())
-print("published", flush=True)
-sys.stdin.read()
-"""
 
 
 def samples(page: bytes) -> dict:
@@ -91,67 +73,6 @@ def test_quantiles_are_in_the_right_bucket(times, q):
 
 def test_nothing_has_no_quantile():
     assert quantile_s([0] * (len(BOUNDS_S) + 1), 0.99) == 0.0
-
-
-def test_several_processes_are_one(tmp_path):
-    metrics = Metrics()
-    metrics.share = Share(tmp_path)
-    mine = metrics.api("a", "RealtimeAPI")
-    mine.record(200, 0.5, 5)
-    mine.in_flight = 2
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(tmp_path), str(n)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )
-        for n in (10, 20)
-    ]  # fmt: skip
-    try:
-        for child in children:
-            assert child.stdout.readline() == "published\n"
-        page = render(metrics)
-        assert value(page, "descent_api_requests_total", api="a") == [31]
-        assert value(page, "descent_api_request_duration_seconds_bucket", le="0.01") == [30]
-        assert value(page, "descent_api_request_duration_seconds_sum") == [pytest.approx(0.8)]
-        assert sorted(value(page, "descent_api_in_flight")) == [2, 7, 7]
-        assert (
-            len({dict(k[1])["pid"] for k in samples(page) if k[0] == "descent_api_in_flight"}) == 3
-        )
-        children[0].communicate("")
-        page = render(metrics)  # what it counted stays, what it held goes
-        assert value(page, "descent_api_requests_total", api="a") == [31]
-        assert sorted(value(page, "descent_api_in_flight")) == [2, 7]
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
-            child.stdin.close()
-            child.stdout.close()
-
-
-def test_a_broken_snapshot_is_passed_over(tmp_path):
-    metrics = Metrics()
-    metrics.share = Share(tmp_path)
-    (tmp_path / "1-1.json").write_text("{")
-    (tmp_path / "x.json").write_text("[]")
-    metrics.api("a").record(200, 0.1, 1)
-    assert value(render(metrics), "descent_api_requests_total") == [1]
-
-
-def test_times_are_not_added(tmp_path):
-    from prometheus_client import CollectorRegistry, Counter
-
-    registry = CollectorRegistry()
-    Counter("jobs", "Jobs", registry=registry).inc(4)
-    other = Share(tmp_path)
-    other._own = "1-other.json"
-    other.publish(registry.collect())
-    metrics = Metrics()
-    metrics.register(registry)
-    metrics.share = Share(tmp_path)
-    page = render(metrics)
-    assert value(page, "jobs_total") == [8]
-    assert 1.7e9 < value(page, "jobs_created")[0] < 3.4e9
 
 
 def test_registered_collectors_are_there():
