@@ -3,8 +3,9 @@
 The API's endpoint is taken off the path (Cortex' sub-paths): /sorter/any?q is /any?q to the
 process. Bodies stream both ways. Cancelled (the client has gone, the deadline is over): the
 connection to the process is closed, which is how it learns. Not ready: 503 with Retry-After. It
-died before it answered: 502 with Retry-After, unless the request can be sent again without harm; in
-mid-answer the answer is broken off, never ended as if it were whole.
+died before it answered, or within a short answer: 502 with Retry-After, unless the request can be
+sent again without harm; within a long one or a stream that is broken off, never ended as if it were
+whole.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from descent.deploy.pool import Context
 from descent.deploy.pools.command_choice import Choice
 from descent.deploy.pools.command_client import Connection, UpstreamError
 from descent.deploy.pools.command_heads import HOP_BY_HOP, head_of
+from descent.deploy.pools.wholeness import Whole
 
 if TYPE_CHECKING:
     from descent.deploy.pools.command_replica import ReplicaRun
@@ -118,16 +120,16 @@ class Proxy:
                 connection = await target.client.connection(fresh=fresh)
             except OSError as error:
                 raise ConnectionRefusedError(str(error)) from error
-            kept = connection.used > 0
+            kept, whole = connection.used > 0, Whole(send)
             try:
-                await _exchange(connection, head, body, more, scope, receive, send)
+                await _exchange(connection, head, body, more, scope, receive, whole)
                 return
             except UpstreamError as error:
                 again = error.fresh and kept and not more and scope["method"] in REPEATABLE
                 if again and not fresh:
                     fresh = True
                     continue
-                if error.fresh:
+                if not whole.begun:
                     said = f"the process of '{self._name}' did not answer: {error}"
                     raise HttpError(502, "upstream_failed", said, retry_after_s=1.0) from error
                 raise

@@ -85,16 +85,9 @@ def test_every_kind_of_answer(tmp_path):
             many = await call(pool, "/stream", method="GET", query="n=30&times=100000")
             assert len(many.body) == sum(len(str(n)) + 1 for n in range(30)) * 100000
             for way in ("/half", "/nonsense"):
-                if way == "/half":
-                    with pytest.raises(Exception, match="in mid-answer"):
-                        await call(pool, way)
-                else:
-                    answer = await call(pool, way)
-                    assert (answer.status, said(answer)["error"]["code"]) == (
-                        502,
-                        "upstream_failed",
-                    )
-                    assert answer.headers["retry-after"] == "1"
+                answer = await call(pool, way)
+                assert (answer.status, said(answer)["error"]["code"]) == (502, "upstream_failed")
+                assert answer.headers["retry-after"] == "1"
             assert pool.replicas()[0].in_flight == 0
 
     uvloop.run(main())

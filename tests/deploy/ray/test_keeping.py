@@ -8,13 +8,11 @@ import pytest
 
 from descent.deploy.asking import ask
 from descent.deploy.pool import LoadError
-from descent.deploy.pools.command_client import UpstreamError
 from descent.deploy.pools.ray import keeping
 from descent.deploy.pools.ray import pool as pools
 from descent.deploy.pools.ray.driving import Address, Driving, RayUnavailable
 from descent.deploy.pools.ray.guarding import SECRET_HEADER, Guarded, with_secret
 from descent.deploy.pools.ray.pool import RayPool
-from descent.deploy.pools.ray.wholeness import SHORT_BYTES
 from tests.deploy.ray.conftest import context
 
 
@@ -204,44 +202,6 @@ def test_one_that_does_not_listen_is_passed_over(started):
         assert pool.replicas()[0].state == "Ready", "it lives: its news says so"
         asked.cancel()
         await asyncio.gather(asked, return_exceptions=True)
-
-    run(scenario, started)
-
-
-@pytest.mark.parametrize(
-    ("headers", "parts", "dies", "expected"),
-    [
-        ({"content-length": "4"}, [b"ab", b"cd"], False, (200, b"abcd")),
-        ({"content-length": "4"}, [b"ab"], True, (502, None)),  # nothing of it was passed on
-        ({"content-length": "4"}, [], True, (502, None)),
-        ({}, [b"ab", b"cd"], False, (200, b"abcd")),
-        ({}, [b"ab"], True, UpstreamError),  # a stream is broken off, never ended as if whole
-        ({"content-length": str(SHORT_BYTES + 1)}, [b"ab"], True, UpstreamError),
-    ],
-)
-def test_short_answers_whole_or_not_at_all(started, headers, parts, dies, expected):
-    async def proxy(scope, receive, send):
-        pairs = [(k.encode(), v.encode()) for k, v in headers.items()]
-        await send({"type": "http.response.start", "status": 200, "headers": pairs})
-        for part in parts:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-        if dies:
-            raise UpstreamError("it closed the connection", fresh=False)
-        await send({"type": "http.response.body", "body": b""})
-
-    async def scenario(pool, driving, given):
-        pool._proxy = proxy
-        asked = ask(pool.app, "/", context=context())
-        if expected is UpstreamError:
-            with pytest.raises(UpstreamError):
-                await asked
-            return
-        answer = await asked
-        assert answer.status == expected[0]
-        if expected[0] == 200:
-            assert answer.body == expected[1]
-        else:
-            assert answer.headers["retry-after"] == "1"
 
     run(scenario, started)
 

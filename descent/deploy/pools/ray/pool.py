@@ -13,14 +13,11 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from descent.deploy.errors import HttpError, send_error
 from descent.deploy.pool import LoadError, Replica, Start
-from descent.deploy.pools.command_client import UpstreamError
 from descent.deploy.pools.command_proxy import Proxy
 from descent.deploy.pools.ray.driving import Driving
 from descent.deploy.pools.ray.guarding import with_secret
 from descent.deploy.pools.ray.keeping import Kept
-from descent.deploy.pools.ray.wholeness import Whole
 from descent.deploy.scale.shrinking import to_end
 
 __all__ = ["RayPool"]
@@ -51,15 +48,7 @@ class RayPool:
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Have a replica answer; waits a little while none is ready."""
-        whole = Whole(send)
-        try:
-            await self._proxy(with_secret(scope, self._secret), receive, whole)
-        except UpstreamError as error:
-            if whole.begun:
-                raise
-            said = f"the replica of '{self._start.spec.name}' died with this request: {error}"
-            died = HttpError(502, "upstream_failed", said, retry_after_s=1)
-            await send_error(send, died, scope["descent"].request_id)
+        await self._proxy(with_secret(scope, self._secret), receive, send)
 
     async def begin(self, limit_s: float) -> None:
         """Start `init_replicas` and wait until they are ready. Raises `LoadError`."""
