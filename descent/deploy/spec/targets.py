@@ -79,6 +79,9 @@ def _with(data: dict[str, Any], overrides: dict[str, Any], kind: str = "Realtime
         place = _place(name, fields)
         inner = data
         for part in place[:-1]:
+            if not isinstance(inner.get(part) or {}, dict):
+                said = f"{name}: {part} has no fields that can be named; give the whole of it"
+                raise SpecError(Problem(said, field=name))
             inner[part] = dict(inner.get(part) or {})
             inner = inner[part]
         before = inner.get(place[-1])

@@ -49,6 +49,15 @@ def test_overrides():
     assert spec.autoscaling.min_replicas == 0
 
 
+def test_a_list_is_overridden_as_a_whole():
+    with pytest.raises(SpecError, match="containers has no fields that can be named"):
+        spec_of(
+            TextSorter,
+            containers=[{"name": "a", "image": "b"}],
+            **{"pod.containers.0.image": "c"},
+        )
+
+
 def test_what_cannot_be_deployed(tmp_path):
     class Local: ...
 
