@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -67,6 +69,35 @@ def test_serves_as_at_home(cluster, tmp_path):
     assert file.read_text() == "cancelled", "the work was stopped"
     assert missing[0] == 404
     assert said.strip() == "DEPLOY_FAILED"
+
+
+@needs_ray
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Ray's own fields
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_answer_is_begun_once(begun):
+    from descent.deploy.pools.ray.application import _Served
+
+    async def app(scope, receive, send):
+        if begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(60)
+
+    async def run():
+        served, sent = _Served({}, 1, "."), []
+        (served._spec,) = read_specs({**SPEC, "timeout_s": 0.01})
+        served._pool = SimpleNamespace(app=app)
+
+        async def send(message):
+            sent.append(message.get("status"))
+
+        scope = {"type": "http", "path": "/sorter", "headers": []}
+        try:
+            await served(scope, None, send)
+        except TimeoutError:
+            sent.append("broken off")
+        return sent
+
+    assert asyncio.run(run()) == ([200, "broken off"] if begun else [504, None])
 
 
 @needs_ray

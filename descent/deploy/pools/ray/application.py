@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ray import serve
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from descent.deploy.errors import HttpError, send_error
 from descent.deploy.pool import Context, LoadError, Start
@@ -42,7 +42,7 @@ def build(args: dict[str, Any]) -> serve.Application:
         raise LoadError(f"'{spec.name}': Serve runs RealtimeAPIs with a `service`")
     written = spec.model_dump(mode="json", exclude_unset=True)
     app = _Served(written, int(args.get("version", 1)), str(args.get("folder", ".")))
-    return serve.deployment(serve.ingress(app)(), **serve_options(spec)).bind()  # type: ignore
+    return serve.deployment(serve.ingress(app)(), **serve_options(spec)).bind()
 
 
 def serve_options(spec: Spec) -> dict[str, Any]:
@@ -106,15 +106,23 @@ class _Served:
             context.deadline = asyncio.get_running_loop().time() + spec.timeout_s
         root = spec.networking.endpoint or f"/{spec.name}"
         path = scope["path"] if scope["path"].startswith(root) else root + scope["path"]
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
         try:
             async with asyncio.timeout_at(context.deadline):
                 inner = {**scope, "root_path": root, "path": path, "descent": context}
                 inner["state"] = {**scope.get("state", {}), "request_id": context.request_id}
-                await self._pool.app(inner, receive, send)
-        except TimeoutError:
-            late = HttpError(504, "timeout", f"not answered within {spec.timeout_s:g} s")
-            await send_error(send, late, context.request_id)
-        except HttpError as error:
+                await self._pool.app(inner, receive, noted)
+        except (TimeoutError, HttpError) as error:
+            if begun:
+                raise  # Serve breaks it off
+            if not isinstance(error, HttpError):
+                error = HttpError(504, "timeout", f"not answered within {spec.timeout_s:g} s")
             await send_error(send, error, context.request_id)
 
     async def _live(self, receive: Receive, send: Send) -> None:

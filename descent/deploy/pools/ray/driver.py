@@ -58,7 +58,7 @@ class Driver:
     async def _start(self, order: dict[str, Any]) -> None:
         name, given = order["replica"], order["given"]
         try:
-            actor = self._make.options(**order["options"]).remote()  # type: ignore[attr-defined]
+            actor = self._make.options(**order["options"]).remote()
             self._actors[name] = actor
             self.tell("placed", name, **await actor.where.remote())
             found = await actor.load.remote(given)
