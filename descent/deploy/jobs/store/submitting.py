@@ -108,7 +108,7 @@ def feed(tx: Tx, api: str, now: float, job: str | None = None) -> bool:
 def requeue(tx: Tx, id: str, states: Sequence[str], now: float, limit: int | None = None) -> int:
     """Queue units of a job in these states again with fresh attempts, opening the job if it had
     ended (then what was cancelled is queued too); how many of these states. A job that never was
-    whole stays as it is."""
+    whole, or no longer is, stays as it is."""
     job = locked(tx, id)
     if _filling(tx, id):
         return 0

@@ -34,6 +34,16 @@ def test_jobs_are_kept_for_their_time_to_live_and_then_removed(bench, monkeypatc
     assert not bench(bench.store.remove(id))
 
 
+def test_nobody_opens_again_what_is_being_removed(bench, monkeypatch):
+    monkeypatch.setattr(removing, "AT_ONCE", 2)
+    id = bench.submit(5)
+    bench(bench.store.cancel(id))
+    assert bench(bench.store.database.write(lambda tx: removing.remove(tx, id))) == "more"
+    assert not bench(bench.store.retry(id)).open, "of its units two are gone"
+    assert bench(bench.store.remove(id))
+    assert bench(bench.store.job(id)) is None
+
+
 def test_an_idempotency_key_is_free_again_after_removal(bench):
     from descent.deploy.jobs.store import NewJob
 
