@@ -44,7 +44,7 @@ class Outbox:
         )
 
     async def done(self, event: Event) -> bool:
-        """It was delivered; False when the claim had run out and another has it."""
+        """It was delivered, be it after the claim had run out; False when another has it."""
         now = self.now()
         return await self.database.write(lambda tx: _done(tx, event, now))
 
@@ -107,10 +107,11 @@ def _claim(
 
 def _done(tx: Tx, event: Event, now: float) -> bool:
     changed = tx.run(
-        f"UPDATE event SET state = 'done', lease_until = NULL, since = ?, error = NULL {HELD}",
+        "UPDATE event SET state = 'done', lease_until = NULL, since = ?, error = NULL "
+        "WHERE id = ? AND fence = ?",
         now, event.id, event.fence,
     )  # fmt: skip
-    return bool(changed) or _state(tx, event) == "done"
+    return bool(changed)
 
 
 def _fail(tx: Tx, event: Event, error: str, retry: bool, after_s: float | None, now: float) -> str:

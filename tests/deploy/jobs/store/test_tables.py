@@ -62,6 +62,15 @@ def test_a_claim_that_ran_out_is_anothers_and_the_first_is_refused(bench):
     assert bench(bench.store.events.done(new))
 
 
+def test_a_delivery_that_took_longer_than_its_claim_is_not_repeated(bench):
+    ended(bench)
+    (event,) = claim(bench)
+    bench.clock.on(31)
+    bench(bench.store.sweep())
+    assert bench(bench.store.events.done(event)), "nobody has claimed it since"
+    assert claim(bench) == []
+
+
 def test_claims_of_a_process_that_is_gone_are_taken_back(bench):
     ended(bench)
     (old,) = claim(bench)
