@@ -90,8 +90,8 @@ class Workers:
         self._closing = True
         await end_loop(self._loop)
         self._waiting.clear()
-        for key in [key for key in self.active if key not in self._tasks]:
-            await self._give_back(self.active[key])
+        for lease in [lease for key, lease in self.active.items() if key not in self._tasks]:
+            await self._give_back(lease)
         tasks = list(self._tasks.values())
         if tasks and grace_s > 0:
             await asyncio.wait(tasks, timeout=grace_s)
@@ -159,10 +159,11 @@ class Workers:
     async def _alone(self, last: list[Lease]) -> None:
         """Give back all but one, let the others end, then make this one's last attempt alone; but
         no more than `ALONE_S` for each: work that takes hours must not hold up all other."""
+        # Held, so that they are renewed meanwhile, and given back should we close.
+        self.active.update((_key(lease), lease) for lease in last)
         for lease in last[1:]:
             await self._give_back(lease)
         only = last[0]
-        self.active[_key(only)] = only  # so that it is renewed meanwhile
         until = time.monotonic() + ALONE_S
         while len(self.active) > 1 and time.monotonic() < until:
             self._pump()
@@ -210,9 +211,9 @@ class Workers:
 
     async def _give_back(self, lease: Lease) -> None:
         """Uncounted; if even that fails, the lease will run out."""
-        self.active.pop(_key(lease), None)
         with contextlib.suppress(StoreError):
             await self.store.release(lease)
+        self.active.pop(_key(lease), None)  # not before: a call that is cancelled is made again
 
     async def _settle(self, lease: Lease, outcome: Done | Failed) -> str:
         """Commit or fail, however long the database or the disk refuses; the unit's state."""

@@ -108,6 +108,31 @@ async def test_a_killed_neighbour_keeps_its_attempts(tmp_path):
 
 
 @in_loop
+async def test_last_attempts_are_given_back_by_one_that_closes(tmp_path):
+    async def work(lease):
+        return Done(empty)
+
+    async with workers(tmp_path, work, units=4, capacity=4, start=False) as (made, store, id, _):
+        for _ in range(2):
+            for lease in await store.lease("a", 4, worker="gone", job=id):
+                await store.fail(lease, "killed", retry_after_s=0)
+        real, releasing = store.release, asyncio.Event()
+
+        async def slow(lease):
+            if not releasing.is_set():
+                releasing.set()
+                await asyncio.sleep(60)  # until it is cancelled
+            return await real(lease)
+
+        store.release = slow
+        made.start()
+        await releasing.wait()
+        await made.close()
+        units = (await store.units(id)).items
+        assert [(unit.state, unit.attempts) for unit in units] == [("queued", 2)] * 4
+
+
+@in_loop
 async def test_a_long_last_attempt_does_not_hold_up_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr("descent.deploy.jobs.working.ALONE_S", 0.1)
     hold = asyncio.Event()
