@@ -22,7 +22,16 @@ from descent.deploy.errors import HttpError
 from descent.deploy.jobs.http import Request, json_answer, moment
 from descent.deploy.jobs.requests import Requests
 from descent.deploy.jobs.room import Room
-from descent.deploy.jobs.store import Content, Job, NewJob, NewUnit, Unit, new_id
+from descent.deploy.jobs.store import (
+    Conflict,
+    Content,
+    Job,
+    NewJob,
+    NewUnit,
+    StoreFull,
+    Unit,
+    new_id,
+)
 from descent.deploy.jobs.working import Workers
 
 __all__ = ["AsyncKind"]
@@ -105,7 +114,7 @@ class AsyncKind:
         )
         try:
             submitted = await self.room.store.submit(job, [NewUnit(content)])
-        except BaseException:
+        except (Conflict, StoreFull):  # after any other it may have been accepted
             if content.ref is not None:
                 await self.room.contents.forget(id)
             raise

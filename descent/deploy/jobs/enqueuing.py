@@ -15,7 +15,17 @@ from collections.abc import Callable, Iterator
 from descent.deploy.errors import HttpError
 from descent.deploy.jobs.inputs import Inputs
 from descent.deploy.jobs.room import Room
-from descent.deploy.jobs.store import Content, Gone, Job, NewJob, NewUnit, StoreError, new_id
+from descent.deploy.jobs.store import (
+    Conflict,
+    Content,
+    Gone,
+    Job,
+    NewJob,
+    NewUnit,
+    StoreError,
+    StoreFull,
+    new_id,
+)
 from descent.deploy.jobs.submissions import BatchSubmission, ItemList, parse
 
 __all__ = ["Enqueuing"]
@@ -46,14 +56,15 @@ class Enqueuing:
         await asyncio.to_thread(room.files.put, name, body)
         try:
             accepted = await room.store.submit(job, complete=False)
-        except BaseException:
+        except (Conflict, StoreFull):  # after any other it may have been accepted
             await room.contents.forget(id)
             raise
-        if accepted.fresh:
-            self._begin(accepted.job, submission)
-        else:
+        if not accepted.fresh:
             await room.contents.forget(id)
-        return accepted.job
+        known = accepted.job
+        if known.status == "enqueuing" and known.id not in self._tasks:  # or its answer was lost
+            self._begin(known, submission)
+        return known
 
     async def resume(self) -> None:
         """Fill on what is not full yet."""

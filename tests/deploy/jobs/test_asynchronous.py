@@ -4,7 +4,7 @@ import json
 import pytest
 
 from descent.deploy.jobs.progress import report
-from descent.deploy.jobs.store import StoreFull
+from descent.deploy.jobs.store import StoreFull, StoreUnavailable
 from descent.deploy.spec import AsyncSpec
 from tests.deploy.jobs.nodes import in_loop, node
 from tests.deploy.jobs.test_webhooks import Receiver
@@ -250,6 +250,25 @@ async def test_a_full_disk_is_refused_before_anything_is_accepted(tmp_path, monk
         assert error["code"] == "store_full"
         assert (await n.json("GET"))["requests"] == []
         await n.json("POST", "", 1)  # a small one needs no file
+
+
+@in_loop
+async def test_a_request_accepted_without_an_answer_keeps_its_file(tmp_path, monkeypatch):
+    async with node(tmp_path, SPEC, lambda call: len(call.body)) as n:
+        real = n.store.submit
+
+        async def unheard(job, units):
+            await real(job, units)
+            raise StoreUnavailable("the connection was cut")
+
+        n.pool.state = "Creating"
+        monkeypatch.setattr(n.store, "submit", unheard)
+        await n.error(503, "POST", "", b"x" * 100_000, idempotency_key="k")
+        monkeypatch.undo()
+        id = (await n.json("POST", "", b"x" * 100_000, idempotency_key="k"))["id"]
+        n.pool.state = "Ready"
+        said = await n.json("GET", f"/{id}", query="wait=10")
+        assert (said["status"], said.get("result")) == ("completed", 100_000)
 
 
 @in_loop

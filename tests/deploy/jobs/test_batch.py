@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from descent.deploy.jobs.store import StoreUnavailable
 from descent.deploy.spec import BatchSpec
 from tests.deploy.jobs.nodes import in_loop, node
 from tests.deploy.jobs.test_webhooks import Receiver
@@ -278,6 +279,26 @@ async def test_enqueuing_goes_on_after_a_restart(tmp_path, monkeypatch):
     async with node(tmp_path, SPEC, service) as n:
         assert (await status(n, id))["job_status"]["status"] == "succeeded"
         assert [r["result"] for r in await results(n, id)] == [[2 * i] for i in range(50)]
+
+
+@in_loop
+async def test_a_job_accepted_without_an_answer_is_enqueued_when_asked_again(tmp_path, monkeypatch):
+    (tmp_path / "in.ndjson").write_text("1\n2\n")
+    delimited = {"s3_paths": [str(tmp_path / "in.ndjson")], "batch_size": 1}
+    body = {"workers": 1, "delimited_files": delimited}
+    async with node(tmp_path, SPEC, service) as n:
+        real = n.store.submit
+
+        async def unheard(job, **more):
+            await real(job, **more)
+            raise StoreUnavailable("the connection was cut")
+
+        monkeypatch.setattr(n.store, "submit", unheard)
+        await n.error(503, "POST", "", body, idempotency_key="k")
+        monkeypatch.undo()
+        id = await submit(n, body, idempotency_key="k")
+        assert (await status(n, id))["job_status"]["status"] == "succeeded"
+        assert [r["result"] for r in await results(n, id)] == [[2], [4]]
 
 
 @in_loop
