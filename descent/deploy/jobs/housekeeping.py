@@ -6,7 +6,7 @@ import asyncio
 
 from descent.deploy.jobs.loops import end_loop, repeat
 from descent.deploy.jobs.results import Files
-from descent.deploy.jobs.store import Store
+from descent.deploy.jobs.store import Job, Store
 
 __all__ = ["Housekeeping"]
 
@@ -36,17 +36,20 @@ class Housekeeping:
         await self.store.sweep()
         self._rounds += 1
         if self._rounds % EXPIRE_EVERY == 0:
-            await self.expire()
+            while await self.expire():  # all of them: more may be accepted than one page holds
+                await self.store.sweep()
         if self._rounds % ORPHANS_EVERY == 0:
             await self.remove_orphans()
 
     async def expire(self) -> int:
-        """Remove jobs whose time to live is over, files first; how many."""
+        """Remove some of the jobs whose time to live is over, files first; how many."""
         jobs = await self.store.expired()
-        for job in jobs:
-            await asyncio.to_thread(self.files.delete, f"{job.api}/{job.id}")
-            await self.store.remove(job.id)
+        await asyncio.gather(*(self._remove(job) for job in jobs))
         return len(jobs)
+
+    async def _remove(self, job: Job) -> None:
+        await asyncio.to_thread(self.files.delete, f"{job.api}/{job.id}")
+        await self.store.remove(job.id)
 
     async def remove_orphans(self, older_than_s: float = ORPHAN_S) -> int:
         """Remove files of jobs that were never accepted (a crash between file and row); how many

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from descent.deploy.jobs.housekeeping import EXPIRE_EVERY, Housekeeping
 from descent.deploy.jobs.progress import report
 from descent.deploy.jobs.store import StoreFull, StoreUnavailable
 from descent.deploy.spec import AsyncSpec
@@ -338,6 +339,19 @@ async def test_time_to_live(tmp_path):
         assert await n.api._housekeeping.expire() == 1  # type: ignore[union-attr]
         assert (await n("GET", f"/{said['id']}")).status == 404
         assert not any(path.is_file() for path in (tmp_path / "results").rglob("*"))
+
+
+@in_loop
+async def test_all_whose_time_is_over_go_in_one_round(tmp_path, monkeypatch):
+    monkeypatch.setattr("descent.deploy.jobs.housekeeping.SWEEP_S", 0.0)
+    spec = SPEC.model_copy(update={"ttl_s": 0.0})
+    async with node(tmp_path, spec, double) as n:
+        await n.api._housekeeping.close()  # type: ignore[union-attr]
+        await asyncio.gather(*(n.json("POST", "", i, prefer="wait=30") for i in range(250)))
+        housekeeping = Housekeeping(n.store, n.api.room.files)
+        for _ in range(EXPIRE_EVERY):
+            await housekeeping._sweep()
+        assert (await n.store.jobs("sorter")).items == []
 
 
 @in_loop
