@@ -63,6 +63,11 @@ class Run:
         return (self.folder / "reported").exists()
 
     @property
+    def begun(self) -> bool:
+        """Whether its guardian has been there; without one, it may be begun (again)."""
+        return (self.folder / "lock").exists()
+
+    @property
     def over(self) -> bool:
         """Whether it has written down its end."""
         return (self.folder / "exit.json").exists()

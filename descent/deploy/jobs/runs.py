@@ -48,7 +48,7 @@ class Runs:
     def report(self, job: str) -> None:
         """The store knows how they ended."""
         for round, number in self._of(job):
-            if (run := self.run(job, round, number)).over:
+            if not (run := self.run(job, round, number)).alive():
                 run.report()
 
     def stop(self, job: str, round: int) -> None:

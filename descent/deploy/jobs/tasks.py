@@ -205,6 +205,7 @@ class TaskKind:
         if run is None or run.reported:
             count += 1
             run = self.runs.run(lease.job, job.round, count)
+        if not run.begun:  # or the node was killed as it began this one
             try:
                 command = command_of(self.room, lease, run.folder)
                 await asyncio.to_thread(run.begin, command, submitted(self.room, job))

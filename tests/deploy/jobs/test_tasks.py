@@ -288,6 +288,34 @@ async def test_a_task_whose_guardian_was_killed(tmp_path):
 
 
 @in_loop
+async def test_attempts_go_on_after_a_guardian_was_killed(tmp_path):
+    code = (
+        "import os, time; n = os.path.exists('tries'); open('tries', 'a').write('x');"
+        "print(os.getppid(), flush=True); time.sleep(0 if n else 600)"
+    )
+    async with node(tmp_path, python(code, attempts=2, retry_backoff_s=0.01)) as n:
+        id = await submit(n)
+        while not (said := await log(n, id)):
+            await asyncio.sleep(0.02)
+        os.kill(int(said), signal.SIGKILL)
+        assert (await ended(n, id))["status"] == "succeeded"
+        assert (tmp_path / "tries").read_text() == "xx"
+
+
+@in_loop
+async def test_a_run_whose_node_was_killed_before_it_began_is_begun(tmp_path):
+    async with node(tmp_path, python("print('run')")) as n:
+        n.api.room.version = 0  # no capacity
+        id = await submit(n)
+        run = n.api.kind.runs.run(id, 0, 1)  # type: ignore[union-attr]
+        run.folder.mkdir(parents=True)
+        (run.folder / "job.json").write_text("{}")
+        n.api.room.version = 1
+        assert (await ended(n, id))["status"] == "succeeded"
+        assert await log(n, id) == "run\n"
+
+
+@in_loop
 async def test_logs_can_be_followed(tmp_path):
     code = "import time\nfor i in range(3): print(i, flush=True); time.sleep(0.1)"
     async with node(tmp_path, python(code)) as n:
