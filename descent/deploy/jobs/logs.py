@@ -20,7 +20,7 @@ __all__ = ["JobLogs", "Output"]
 
 LONGEST_BYTES = 16_000_000
 LINE_BYTES = 16 * 1024
-PIECE_BYTES = 256 * 1024
+PIECE_BYTES = 64 * 1024
 
 
 class JobLogs:
@@ -59,16 +59,17 @@ class Output:
         with contextlib.suppress(OSError, ValueError):
             self.at = int(self.mark.read_text())
 
-    def hand_on(self, *, last: bool = False) -> None:
-        """The whole lines that came since; the `last` time also one that has no end."""
-        before = self.at
-        while piece := self._piece(last):
-            self.at += len(piece)
-            for line in piece.decode("utf-8", "replace").splitlines():
-                self.tell(line)
-        if self.at != before:
-            with contextlib.suppress(OSError):
-                self.mark.write_text(str(self.at))
+    def hand_on(self, *, last: bool = False) -> bool:
+        """Whole lines that came since, one piece of them; whether there were any. The `last` time
+        also one that has no end. Nothing is told after 16 MB: a job's log is full by then."""
+        if self.at >= LONGEST_BYTES or not (piece := self._piece(last)):
+            return False
+        self.at += len(piece)
+        for line in piece.decode("utf-8", "replace").splitlines():
+            self.tell(line)
+        with contextlib.suppress(OSError):
+            self.mark.write_text(str(self.at))
+        return True
 
     def _piece(self, last: bool) -> bytes:
         try:

@@ -120,7 +120,9 @@ class Run:
         output = Output(self.folder / "log.txt", tell)
         while True:
             alive = self.alive()  # before the file: the guardian writes it and then goes
-            output.hand_on(last=self.over or not alive)
+            last = self.over or not alive
+            while output.hand_on(last=last):
+                await asyncio.sleep(0)  # it may write faster than we read: others go on
             exit = self.folder / "exit.json"
             if exit.exists():
                 return self._read(json.loads(exit.read_text()))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from descent.deploy.jobs.logs import Output
 from descent.deploy.jobs.running import Command, Run
 from descent.deploy.spec import TaskSpec
 from tests.deploy.jobs.nodes import in_loop, node
@@ -313,6 +314,24 @@ async def test_a_run_whose_node_was_killed_before_it_began_is_begun(tmp_path):
         n.api.room.version = 1
         assert (await ended(n, id))["status"] == "succeeded"
         assert await log(n, id) == "run\n"
+
+
+def test_a_task_that_writes_without_end_is_heard_piece_by_piece(tmp_path):
+    written = tmp_path / "log.txt"
+    written.write_text("one\n" * 10)
+    heard = []
+
+    def tell(line):
+        heard.append(line)
+        assert len(heard) <= 1000, "whoever waits for the end of this waits for ever"
+        with written.open("a") as file:
+            file.write("more\n")
+
+    output = Output(written, tell)
+    assert output.hand_on()
+    assert heard == ["one"] * 10
+    assert output.hand_on()
+    assert heard[10:] == ["more"] * 10
 
 
 @in_loop
