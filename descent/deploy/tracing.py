@@ -46,7 +46,6 @@ class Tracing:
     def __init__(self, provider: Any) -> None:
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-        self.provider = provider
         self._tracer = provider.get_tracer("descent.deploy")
         self._propagator = TraceContextTextMapPropagator()
 
@@ -152,13 +151,13 @@ class Traced:
         self.app, self.tracing = app, tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not scope["path"].startswith(_UNTRACED):
+        if scope["type"] == "http" and not f"{scope['path']}/".startswith(_UNTRACED):
             return await self.tracing.request(self.app, scope, receive, send)
         await self.app(scope, receive, send)
 
 
 _SHARED = ("/v1/", "/v2/")
-_UNTRACED = ("/livez", "/readyz", "/healthz", "/metrics", "/-/")
+_UNTRACED = ("/livez/", "/readyz/", "/healthz/", "/metrics/", "/-/")
 
 
 def inside(scope: Scope) -> bool:

@@ -132,6 +132,14 @@ async def test_what_was_not_sampled_is_not_kept_and_probes_are_not(spans):
 
 
 @in_loop
+async def test_an_api_named_like_a_probe_is_traced(spans):
+    gateway = gateway_to(None)
+    await post(gateway, path="/metrics-of-mine")
+    await post(gateway, path="/metrics")
+    assert [span.name for span in spans()] == ["POST"]
+
+
+@in_loop
 async def test_a_batch_is_linked_with_all_it_answers(spans):
     class Doubler:
         def predict(self, xs: list[int]) -> list[int]:
