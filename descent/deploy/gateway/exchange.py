@@ -93,20 +93,19 @@ class Exchange:
             self.silent = True
             self._cancel()
 
-    def check_deadline(self, now: float) -> bool:
-        """End it if its time is over; True when there is nothing left to check."""
+    def check_deadline(self, now: float) -> None:
+        """End it if its time is over."""
         deadline = self.context.deadline
         if deadline is None or self.outcome is not None or self.ended:
-            return True
+            return
         if now < deadline + (LAST_WORDS_S if self.status else 0.0):
-            return False
+            return
         self.outcome = "late"
         if not self.status:
             self._answering = asyncio.create_task(self._answer_late())
         else:
             self.silent = True
         self._cancel()
-        return True
 
     async def _answer_late(self) -> None:
         error = HttpError(504, "timed_out", f"'{self.context.api}' did not answer in time")
@@ -115,10 +114,13 @@ class Exchange:
         self.silent = True
 
     def final_status(self) -> int:
-        """What is counted: 499 for a client that went away before the end."""
-        if self.outcome in ("gone", "cancelled") and not self.ended:
-            return 499
-        return 504 if self.outcome == "late" else self.status or 500
+        """What is counted: 499 for a client that went away before the end, 500 for an answer that
+        the application left unfinished, whatever it began with."""
+        if self.outcome == "late":
+            return 504
+        if self.ended:
+            return self.status
+        return {None: 500, "large": 413}.get(self.outcome, 499)
 
     async def finish(self) -> None:
         """Wait for an answer that was given beside the application; take its cancelling back."""

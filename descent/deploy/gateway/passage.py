@@ -165,6 +165,10 @@ class Passage:
 
 
 def _noted(exchange: Exchange, context: Context, scope: Scope, status: int) -> dict[str, Any]:
+    if status == 499:
+        message = "the client went away"
+    else:
+        message = _message(exchange.said) if exchange.ended else "the answer was not finished"
     noted = {
         "time": time.time(),
         "api": context.api,
@@ -173,7 +177,7 @@ def _noted(exchange: Exchange, context: Context, scope: Scope, status: int) -> d
         "request_id": context.request_id,
         "method": scope["method"],
         "path": scope["path"],
-        "message": "the client went away" if status == 499 else _message(exchange.said),
+        "message": message,
     }
     if exchange.body is not None and exchange.body.kept:
         noted["body"] = exchange.body.kept[:SAID_BYTES].decode("utf-8", "replace")

@@ -233,6 +233,8 @@ def test_a_mistake_of_the_application(caplog):
         assert "secret" not in answer.text
         with pytest.raises(httpx.RemoteProtocolError):
             post(port, "/half")
+        eventually(lambda: gateway.metrics.api("half").codes == {500: 1})
+    assert gateway.recent_errors("half")[0]["message"] == "the answer was not finished"
     assert "request r1" in caplog.text
     assert "secret detail" in caplog.text
     assert gateway.recent_errors("api")[0]["request_id"] == "r1"
