@@ -230,22 +230,26 @@ def test_an_item_past_its_deadline_gives_up_its_place_and_the_others_go_on():
 
 
 def test_a_batch_nobody_waits_for_is_stopped():
-    ended = threading.Event()
+    seen = []
 
     def spins(xs):
         try:
+            seen.append(xs)
             while True:
                 pass
         finally:
-            ended.set()
+            seen.append("ended")
 
     async def scenario():
         async with served(spins, batching=batching(size=2, wait_ms=1000)) as app:
-            answers = await asyncio.gather(
-                post(app, 1, timeout_s=0.3), post(app, 2, timeout_s=0.35)
-            )
-            assert [a.status for a in answers] == [504, 504]
-            assert ended.is_set()
+            wires = [Wire(b"1"), Wire(b"2")]
+            tasks = [asyncio.create_task(wire.ask(app)) for wire in wires]
+            await eventually(lambda: seen)
+            for wire in wires:
+                wire.gone.set()
+            await asyncio.gather(*tasks)
+            assert [wire.messages[0]["status"] for wire in wires] == [499, 499]
+            assert seen == [[1, 2], "ended"]
 
     run(scenario())
 

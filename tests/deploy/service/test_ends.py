@@ -17,6 +17,28 @@ def run(scenario):
     return asyncio.run(scenario)
 
 
+def endless():
+    """What never ends by itself, as `def` and as `async def`, and what has become of it."""
+    seen = []
+
+    def spins(x):
+        try:
+            seen.append("begun")
+            while True:
+                pass
+        finally:
+            seen.append("ended")
+
+    async def sleeps(x):
+        try:
+            seen.append("begun")
+            await asyncio.sleep(1000)
+        finally:
+            seen.append("ended")
+
+    return spins, sleeps, seen
+
+
 def test_python_code_in_a_thread_is_stopped():
     ended = []
 
@@ -58,18 +80,12 @@ def test_a_service_that_must_not_be_stopped_is_waited_for():
 
 
 def test_a_coroutine_is_cancelled():
-    ended = []
-
-    async def sleeps(x):
-        try:
-            await asyncio.sleep(1000)
-        finally:
-            ended.append(True)
+    _, sleeps, seen = endless()
 
     async def scenario():
         async with served(sleeps) as app:
             answer = await post(app, 1, timeout_s=0.2)
-            assert (answer.status, ended) == (504, [True])
+            assert (answer.status, seen) == (504, ["begun", "ended"])
             assert asyncio.current_task().cancelling() == 0
 
     run(scenario())
@@ -101,71 +117,38 @@ def test_the_answer_comes_in_time_and_the_place_stays_taken():
 
 @pytest.mark.parametrize("kind", ["def", "async"])
 def test_a_client_that_leaves_ends_the_work(kind):
-    ended = threading.Event()
-
-    def spins(x):
-        try:
-            while True:
-                pass
-        finally:
-            ended.set()
-
-    async def sleeps(x):
-        try:
-            await asyncio.sleep(1000)
-        finally:
-            ended.set()
+    spins, sleeps, seen = endless()
 
     async def scenario():
         async with served(spins if kind == "def" else sleeps) as app:
             wire = Wire(b"1")
             task = asyncio.create_task(wire.ask(app))
-            await asyncio.sleep(0.01)
+            await eventually(lambda: seen)
             wire.gone.set()
             await asyncio.wait_for(task, 20)
-            assert ended.is_set()
+            assert seen == ["begun", "ended"]
 
     run(scenario())
 
 
 def test_cancelling_from_outside_stops_the_work_and_stays_a_cancelling():
-    ended = threading.Event()
-
-    def spins(x):
-        try:
-            while True:
-                pass
-        finally:
-            ended.set()
+    spins, _, seen = endless()
 
     async def scenario():
         async with served(spins) as app:
             task = asyncio.create_task(post(app, 1))
-            await asyncio.sleep(0.02)
+            await eventually(lambda: seen)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            assert ended.is_set()
+            assert seen == ["begun", "ended"]
 
     run(scenario())
 
 
 @pytest.mark.parametrize("kind", ["def", "async", "mounted"])
 def test_requests_under_way_when_the_version_ends_are_told_to_try_again(kind):
-    ended = []
-
-    def spins(x):
-        try:
-            while True:
-                pass
-        finally:
-            ended.append(True)
-
-    async def sleeps(x):
-        try:
-            await asyncio.sleep(1000)
-        finally:
-            ended.append(True)
+    spins, sleeps, seen = endless()
 
     async def application(scope, receive, send):
         if scope["type"] == "http":
@@ -174,13 +157,12 @@ def test_requests_under_way_when_the_version_ends_are_told_to_try_again(kind):
     async def scenario():
         async with served({"def": spins, "async": sleeps, "mounted": application}[kind]) as app:
             task = asyncio.create_task(post(app, 1))
-            await eventually(lambda: app.in_flight)
-            await asyncio.sleep(0.01)
+            await eventually(lambda: seen)
             await app.close(0.02)
             answer = await task
             assert (answer.status, error_of(answer)["code"]) == (503, "stopped")
             assert answer.headers["retry-after"] == "1"
-            assert ended == [True]
+            assert seen == ["begun", "ended"]
 
     run(scenario())
 

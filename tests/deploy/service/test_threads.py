@@ -27,8 +27,8 @@ async def eventually(condition):
 
 def busy(flag: list) -> None:
     """Python code that never ends by itself."""
-    flag.append("begun")
     try:
+        flag.append("begun")
         while True:
             pass
     finally:
