@@ -1,31 +1,18 @@
 """The page in a real browser against a real server: typed text, streamed tokens, alternatives."""
 
 import math
-import os
 import re
-import shutil
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from descent.serve import background_server
+from tests.browser import watched
 from tests.count_models import Paced, code_completer, code_model, name_completer, name_model
 from tests.serve.scripted import Script, scripted
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    from playwright.sync_api import sync_playwright
-
-    # A browser of the system where there is one; else the one `playwright install` brings.
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -44,17 +31,10 @@ def page(chromium, site):
 
 @contextmanager
 def opened(chromium, site):
-    page = chromium.new_page(viewport={"width": 1280, "height": 860})
-    page.set_default_timeout(15_000)
-    troubles = []
-    page.on("console", lambda m: troubles.append(m.text) if m.type in ("error", "warning") else 0)
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("request", lambda r: None if r.url.startswith(site) else troubles.append(r.url))
-    page.goto(site)
-    page.locator(".dot.ready").wait_for()
-    yield page
-    page.close()
-    assert troubles == []
+    with watched(chromium, site) as page:
+        page.goto(site)
+        page.locator(".dot.ready").wait_for()
+        yield page
 
 
 def finished(page, at_least=1):

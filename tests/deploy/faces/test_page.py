@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,43 +10,24 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.browser import watched
 from tests.deploy.faces.site import site
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
 def opened(chromium: Any, url: str) -> Iterator[Any]:
     """Opens an API's page; fails on any console error (but of refusals) and request elsewhere."""
-    page = chromium.new_page(viewport={"width": 1240, "height": 860})
-    page.set_default_timeout(15_000)
-    troubles: list[str] = []
-    page.on("console", lambda m: troubles.append(m.text) if m.type in ("error", "warning") else 0)
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on(
-        "request",
-        lambda r: None if r.url.startswith((url, "blob:" + url)) else troubles.append(r.url),
-    )
+    refused = ("status of 400", "status of 500")
+    with watched(chromium, url, width=1240, allowed=refused) as page:
 
-    def go(name: str) -> Any:
-        page.goto(f"{url}/{name}")
-        page.locator("#fields > *").wait_for()
-        return page
+        def go(name: str) -> Any:
+            page.goto(f"{url}/{name}")
+            page.locator("#fields > *").wait_for()
+            return page
 
-    yield go
-    page.close()
-    assert [t for t in troubles if "status of 400" not in t and "status of 500" not in t] == []
+        yield go
 
 
 def run(page: Any) -> str:
@@ -168,12 +147,8 @@ def test_a_text_models_own_page_works_below_its_name(
     chromium: Any, tmp_path_factory: Any, names_run: Path
 ) -> None:
     folder = Path(tmp_path_factory.mktemp("text"))
-    with site(folder, babies=str(names_run)) as url:
-        page = chromium.new_page(viewport={"width": 1240, "height": 860})
+    with site(folder, babies=str(names_run)) as url, watched(chromium, url, width=1240) as page:
         page.set_default_timeout(30_000)
-        troubles: list[str] = []
-        page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else 0)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
         page.goto(f"{url}/babies")
         page.locator(".dot.ready").wait_for()
         assert page.url == f"{url}/babies/"
@@ -184,5 +159,3 @@ def test_a_text_models_own_page_works_below_its_name(
         assert link.startswith(f"{url}/babies/explain?model=babies")
         page.goto(link)
         assert page.locator("h2").count() >= 3
-        assert troubles == []
-        page.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import httpx
 import pytest
 
 from descent.deploy.errors import DeployError
+from tests.browser import watched
 from tests.deploy.control.nodes import TestNode
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -61,34 +60,13 @@ def node(tmp_path_factory: Any) -> Iterator[Any]:
         made.end()
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
 def page(chromium: Any, node: Any) -> Iterator[Any]:
     """The page with its token; fails on console errors and on requests elsewhere."""
-    page = chromium.new_page(viewport={"width": 1500, "height": 900})
-    page.set_default_timeout(15_000)
-    troubles: list[str] = []
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("dialog", lambda dialog: (troubles.append("a script ran"), dialog.dismiss()))
-    page.on(
-        "request",
-        lambda r: troubles.append(f"elsewhere: {r.url}") if not r.url.startswith(node.url) else 0,
-    )
-    page.goto(f"{node.url}/-/#token={node.home.token}")
-    page.wait_for_selector("#services table")
-    yield page
-    page.close()
-    assert troubles == []
+    with watched(chromium, node.url, width=1500, height=900, allowed=("status of 400",)) as page:
+        page.goto(f"{node.url}/-/#token={node.home.token}")
+        page.wait_for_selector("#services table")
+        yield page
 
 
 def choose(page: Any, name: str) -> None:
