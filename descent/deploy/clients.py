@@ -206,7 +206,7 @@ class Client:
         return self._control("PUT", f"/apis/{splitter}/weights", **sent)
 
     def delete(self, name: str, keep_cache: bool = False, force: bool = False) -> dict[str, Any]:
-        """End an API; `keep_cache` keeps its versions and jobs."""
+        """End an API; `keep_cache` keeps its jobs and their results."""
         query = {"keep_jobs": keep_cache, "force": force}
         return self._control("DELETE", f"/apis/{name}", params=query)
 

@@ -13,7 +13,7 @@ from descent.deploy import tracing
 from descent.deploy.cluster.local import LocalCluster
 from descent.deploy.control.controlling import Controller
 from descent.deploy.control.counting import NodeCollector
-from descent.deploy.control.describing import Description
+from descent.deploy.control.describing import Description, signature_of
 from descent.deploy.control.folders import Home
 from descent.deploy.control.fronts import Front, JobFront, RealtimeFront
 from descent.deploy.control.http_api import ControlApp
@@ -129,14 +129,8 @@ class Parts:
         yield from self.gateway.routes.by_name.values()
 
     def _signature(self, route: RouteLike) -> dict[str, Any] | None:
-        """What an API takes and gives; a splitter what its targets do."""
         api = self.controller.apis.get(route.name)
-        front = None if api is None else api.front
-        if isinstance(front, SplitFront):
-            found = front.find(front.spec.apis[0].name)
-            return None if found is None else found.signature
-        live = None if api is None else api.live
-        return None if live is None or live.pool is None else live.pool.signature
+        return None if api is None else signature_of(api)
 
     def _front(self, spec: Spec) -> Front:
         if spec.kind == "RealtimeAPI":

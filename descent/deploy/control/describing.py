@@ -19,8 +19,7 @@ from descent.deploy.control.splitting import SplitFront
 from descent.deploy.errors import HttpError
 from descent.deploy.gateway.metrics import quantile_s
 
-__all__ = ["Description"]
-
+__all__ = ["Description", "signature_of"]
 
 DESCRIBED_VERSIONS = 20  # `versions` shows more
 _OPEN = ("pending", "enqueuing", "running", "in_queue", "in_progress")
@@ -112,7 +111,7 @@ class Description:
         out["replica_list"] = (
             [asdict(r) for r in live.pool.replicas()] if live and live.pool is not None else []
         )
-        out["signature"] = live.served.signature if live else None
+        out["signature"] = signature_of(api)
         out["loaded_s"] = live.loaded_s if live else None
         out["versions"] = await self.controller.history(name, DESCRIBED_VERSIONS)
         out["status"] = await api.front.status() if api.front is not None else {}
@@ -146,7 +145,7 @@ class Description:
 
         return curl_line(
             self.url() + (api.endpoint or ""),
-            _signature(api),
+            signature_of(api),
             kind=api.kind or "RealtimeAPI",
             key=self.settings.require_keys,
         )
@@ -179,7 +178,7 @@ class Description:
         return jobs
 
 
-def _signature(api: Api) -> dict[str, Any] | None:
+def signature_of(api: Api) -> dict[str, Any] | None:
     """What an API takes; a splitter what its first target does."""
     live, front = api.live, api.front
     signature = None if live is None else live.served.signature

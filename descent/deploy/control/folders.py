@@ -5,7 +5,7 @@
     node.lock          held (flock) as long as a node, or its supervisor, lives
     node.log           what the node's process said (its own log, not the services')
     logs/API/N.jsonl   the log of version N, a JSON object a line
-    versions/API/N/    what was sent for version N: code, or the run folder's files
+    versions/API/HASH  what was sent for a version: code, or the run folder's files
     jobs.db, results/  the durable store and the results of jobs, unless URLs name other places
 
 `DESCENT_HOME` names the folder; otherwise it is ~/.descent.
