@@ -36,11 +36,8 @@ def predict(
     env: Env = None,
 ) -> None:
     """Ask a RealtimeAPI and print its answer."""
-    from descent.deploy.clients import client
-
-    node = client(env)
-    endpoint = _endpoint(node, api)
-    with node:
+    with client_of(env) as node:
+        endpoint = _endpoint(node, api)
         if stream:
             for part in node.stream(endpoint, _value(value), path=path):
                 _print(part)

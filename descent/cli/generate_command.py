@@ -83,18 +83,13 @@ def generate(
         )  # fmt: skip
         completer = open_model(model, width=width).completer
         completer.check(sampling)
-        texts = _texts(completer, asked, sampling)
+        with_prefix = include_prefix if include_prefix is not None else out is None
         single = len(asked) * n == 1 and out is None and output == "text" and beams == 1
         if single and (sys.stdout.isatty() if stream is None else stream):
-            _print_stream(completer, asked[0], sampling, include_prefix is not False)
-            return
-        with_prefix = include_prefix if include_prefix is not None else out is None
-        parts = _written(texts, output, with_prefix, delimiter)
-        if out is None:
-            for part in parts:
-                print(part, flush=True)
+            _print_stream(completer, asked[0], sampling, with_prefix)
         else:
-            _write(out, parts)
+            texts = _texts(completer, asked, sampling)
+            _put(_written(texts, output, with_prefix, delimiter), out)
     except ValueError as error:
         if isinstance(error, DataError):
             raise
@@ -165,8 +160,13 @@ def _print_stream(completer: Any, prompt: str, sampling: Any, with_prefix: bool)
     print()
 
 
-def _write(path: Path, parts: Iterator[str]) -> None:
+def _put(parts: Iterator[str], path: Path | None) -> None:
+    """To the screen as they come, or to a file, whole."""
     from descent.data.files import write_atomically
 
+    if path is None:
+        for part in parts:
+            print(part, flush=True)
+        return
     write_atomically(path, "".join(part + "\n" for part in parts))
     print(f"Wrote {path}", file=sys.stderr)

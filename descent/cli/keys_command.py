@@ -76,21 +76,19 @@ def rotate(id: Id, env: Env = None, output: Output = "pretty") -> None:
 
 
 def _table(found: list[dict[str, Any]]) -> Any:
-    from rich.table import Table
+    from descent.cli.deploy_tables import table
 
     if not found:
         return "no keys yet: descent keys create NAME --scope predict"
-    table = Table(box=None, pad_edge=False)
-    for title in ("id", "name", "scopes", "rate", "created", "last used", "ends"):
-        table.add_column(title)
+    rows = []
     for key in found:
-        rate = "" if key["per_s"] is None else f"{key['per_s']:g}/s, {key['burst']} at once"
-        ends = f"revoked {key['revoked']}" if key["revoked"] else key["expires"] or ""
-        table.add_row(
-            key["id"], key["name"], " ".join(key["scopes"]), rate, key["created"],
-            key["used"] or "", ends,
+        rate = None if key["per_s"] is None else f"{key['per_s']:g}/s, {key['burst']} at once"
+        ends = f"revoked {key['revoked']}" if key["revoked"] else key["expires"]
+        rows.append(
+            (key["id"], key["name"], " ".join(key["scopes"]), rate, key["created"], key["used"],
+             ends)
         )  # fmt: skip
-    return table
+    return table(("id", "name", "scopes", "rate", "created", "last used", "ends"), rows)
 
 
 def _seconds(text: str) -> float:
