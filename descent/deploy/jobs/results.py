@@ -84,10 +84,6 @@ class Files:
             if path.is_dir() and path.stat().st_mtime < before
         ]
 
-    def room(self) -> int | None:
-        """Free bytes, where that can be known."""
-        return None if self.folder is None else shutil.disk_usage(self.folder).free
-
 
 def _check(key: str) -> None:
     if not KEY.fullmatch(key):

@@ -69,11 +69,6 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):
     files.put("api/job/1", b"x" * 5000)  # there is room again
 
 
-def test_room(tmp_path):
-    assert Files(tmp_path).room() > 0
-    assert Files("memory://x").room() is None
-
-
 def test_a_store_that_is_not_installed_says_what_is_missing():
     with pytest.raises(ImportError, match="s3fs"):
         Files("s3://bucket/results")

@@ -188,10 +188,6 @@ class Store:
         """One job."""
         return await self._read(listing.job, id)
 
-    async def find(self, api: str, idempotency_key: str) -> Job | None:
-        """The job accepted under this key."""
-        return await self._read(listing.find, api, idempotency_key)
-
     async def jobs(
         self,
         api: str | None = None,

@@ -10,18 +10,12 @@ from descent.deploy.jobs.store.records import Job, Page, Unit
 from descent.deploy.jobs.store.rows import JOB, UNIT, UNIT_BARE, job_of, unit_of
 from descent.deploy.jobs.store.transactions import Tx, marks
 
-__all__ = ["counts", "dead_letters", "expired", "find", "job", "jobs", "unit", "units"]
+__all__ = ["counts", "dead_letters", "expired", "job", "jobs", "unit", "units"]
 
 
 def job(tx: Tx, id: str) -> Job | None:
     """One job."""
     row = tx.row(f"SELECT {JOB} FROM job WHERE id = ?", id)
-    return job_of(row) if row else None
-
-
-def find(tx: Tx, api: str, key: str) -> Job | None:
-    """The job of an idempotency key."""
-    row = tx.row(f"SELECT {JOB} FROM job WHERE api = ? AND idempotency_key = ?", api, key)
     return job_of(row) if row else None
 
 

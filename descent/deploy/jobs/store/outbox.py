@@ -20,9 +20,7 @@ __all__ = ["ATTEMPTS", "Outbox", "lapse_events"]
 
 ATTEMPTS = 10
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 3600.0
-EVENT = (
-    "id, name, job, api, payload, state, attempts, fence, created, not_before, error, lease_until"
-)
+EVENT = "id, name, job, api, payload, state, attempts, fence, created, not_before, error"
 RETURNED = ", ".join(f"event.{name}" for name in EVENT.split(", "))
 HELD = "WHERE id = ? AND fence = ? AND state = 'leased'"
 
@@ -166,7 +164,7 @@ def _list(
 
 
 def _event(row: tuple) -> Event:
-    id, name, job, api, payload, state, attempt, fence, created, not_before, error, _ = row
+    id, name, job, api, payload, state, attempt, fence, created, not_before, error = row
     return Event(
         id, name, job, api, json.loads(payload), state, attempt, ATTEMPTS, fence, created,
         not_before, error,

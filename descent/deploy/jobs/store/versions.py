@@ -74,17 +74,6 @@ class Versions:
             )
         )
 
-    async def set_folder(self, api: str, number: int, folder: str) -> None:
-        """Where what was sent is kept."""
-        await self.database.write(
-            lambda tx: tx.run(
-                "UPDATE api_version SET folder = ? WHERE api = ? AND number = ?",
-                folder,
-                api,
-                number,
-            )
-        )
-
     async def activate(self, api: str, number: int | None) -> None:
         """From now on this version answers (after a restart too)."""
         await self.database.write(

@@ -75,7 +75,6 @@ def test_an_idempotency_key_answers_the_first_job(bench):
     )
     assert (first.fresh, again.fresh) == (True, False)
     assert again.job.id == first.job.id
-    assert bench(bench.store.find("api", "k")).id == first.job.id
     with pytest.raises(Conflict, match="used for another request"):
         bench(
             bench.store.submit(
