@@ -10,6 +10,7 @@ import threading
 import time
 from contextlib import contextmanager
 
+import httpx
 import pytest
 import uvicorn
 
@@ -98,6 +99,10 @@ def gateway_of(app=echo, name="api", limits=None, **options) -> Gateway:
 def echo_port():
     with serving(gateway_of()) as port:
         yield port
+
+
+def post(port, path="/api", **options):
+    return httpx.post(f"http://127.0.0.1:{port}{path}", timeout=20, **options)
 
 
 def raw(port: int, data: bytes, answers: int = 1) -> bytes:
