@@ -9,9 +9,6 @@ request in each batch. "seconds per step" is per request.
 from __future__ import annotations
 
 import http.client
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,8 +18,7 @@ from typing import Any
 
 from bench.compare import Bar, Result
 from bench.sides.batching_model import EACH_S, FIXED_S
-from bench.sides.process import clean_environment
-from bench.sides.serving_servers import ROOT, Server, serving_python
+from bench.sides.serving_servers import Server, serving_python
 from bench.turns import machine_lock
 
 __all__ = ["run"]
@@ -58,15 +54,6 @@ class ModelServer(Server):
             return said.status == 200 and b"2.0" in said.read()
         return False
 
-    def load(self, connections: int, requests: int) -> Mapping[str, Any]:
-        """What the load generator says of so many requests."""
-        said = subprocess.run(
-            [sys.executable, "-m", "bench.sides.http_client", str(self.port), "/model",
-             BODIES[self.name], str(connections), str(requests)],
-            cwd=ROOT, env=clean_environment(), check=True, stdout=subprocess.PIPE,
-        )  # fmt: skip
-        return json.loads(said.stdout)
-
 
 def run() -> list[Result]:
     """A table for each number of connections."""
@@ -97,7 +84,8 @@ def _table(servers: list[ModelServer], absent: dict[str, str], connections: int)
     for i in range(ROUNDS + 1):
         for server in servers:
             with machine_lock():
-                load = server.load(connections, 100 + 40 * connections)
+                n = 100 + 40 * connections
+                load = server.load("/model", BODIES[server.name], connections, n)
             if i:
                 loads[server.name].append(load)
     seconds = {name: median(x["seconds"] / x["requests"] for x in found)

@@ -21,7 +21,7 @@ from typing import Any
 
 from bench.compare import Bar, Result
 from bench.sides.process import clean_environment
-from bench.sides.serving_servers import ROOT, Server
+from bench.sides.serving_servers import PEERS, ROOT, Server
 from bench.turns import machine_lock
 
 __all__ = ["run"]
@@ -134,14 +134,7 @@ def _turns(sides: Sequence[Side], measure: Callable[[Side], Any]) -> dict[str, l
 
 
 def _load(server: Server, side: Side, connections: int, requests: int | None = None) -> Any:
-    command = [
-        sys.executable, "-m", "bench.sides.http_client", str(server.port), side.path, '{"x": 1}',
-        str(connections), str(requests or side.requests),
-    ]  # fmt: skip
-    said = subprocess.run(
-        command, cwd=ROOT, env=clean_environment(), check=True, stdout=subprocess.PIPE
-    )
-    return json.loads(said.stdout)
+    return server.load(side.path, '{"x": 1}', connections, requests or side.requests)
 
 
 def _stream(servers: dict[str, Any]) -> Result:
@@ -201,12 +194,11 @@ def _endurance(server: Any) -> Result:
 
 def _starts() -> Result:
     """From the command to the first 200, and memory when idle; each alone on the machine."""
-    names = ("descent", "uvicorn", "fastapi", "litserve", "bentoml", "ray")
     starts: dict[str, list[float]] = {}
     memory: dict[str, float] = {}
     absent: dict[str, str] = {}
     for _ in range(3):
-        for name in names:
+        for name in ("descent", *PEERS):
             if name in absent:
                 continue
             with tempfile.TemporaryDirectory(prefix="descent-bench-") as folder, machine_lock():

@@ -5,6 +5,7 @@ started, wherever that has gone: a mark in the environment tells whose a process
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import secrets
 import signal
@@ -15,6 +16,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.sides.process import clean_environment
 
@@ -115,6 +117,17 @@ class Server:
             return None
         finally:
             connection.close()
+
+    def load(self, path: str, body: str, connections: int, requests: int) -> dict[str, Any]:
+        """What the load generator says of so many requests."""
+        command = [
+            sys.executable, "-m", "bench.sides.http_client", str(self.port), path, body,
+            str(connections), str(requests),
+        ]  # fmt: skip
+        said = subprocess.run(
+            command, cwd=ROOT, env=clean_environment(), check=True, stdout=subprocess.PIPE
+        )
+        return json.loads(said.stdout)
 
     def processes(self) -> list[int]:
         """Everything it has started that still runs."""
