@@ -16,7 +16,8 @@ from descent.deploy.spec import make_spec
 
 
 class FakePool:
-    """Answers its config's `says`; `hold_s`: how long an answer takes."""
+    """Answers its config's `says`; `hold_s`: how long an answer takes, `gate`: an Event before
+    which none is given."""
 
     signature = None
 
@@ -24,6 +25,7 @@ class FakePool:
         self.start, self.pools = start, pools
         self.closed = False
         self.inside = 0
+        self.gate = None
         pools.append(self)
 
     async def app(self, scope, receive, send):
@@ -32,6 +34,8 @@ class FakePool:
         while (await receive()).get("more_body"):
             pass
         await asyncio.sleep(self.start.config.get("hold_s", 0))
+        if self.gate is not None:
+            await self.gate.wait()
         assert not self.closed, "a pool was closed with a request inside"
         self.inside -= 1
         body = json.dumps(self.start.config.get("says")).encode()
@@ -112,6 +116,12 @@ async def place(folder, backend=None):
     finally:
         await made.controller.close()
         await store.close()
+
+
+async def until(true):
+    """Looks again and again; `run` ends it after 30 s."""
+    while not true():
+        await asyncio.sleep(0.005)
 
 
 def run(folder, story, backend=None):

@@ -7,7 +7,7 @@ import pytest
 from descent.deploy.errors import DeployError
 from descent.deploy.pool import Replica
 from descent.deploy.spec import changed
-from tests.deploy.control.fakes import FakeBackend, run, spec, splitter
+from tests.deploy.control.fakes import FakeBackend, run, spec, splitter, until
 
 
 def test_a_version_is_live_with_its_number(tmp_path):
@@ -36,15 +36,18 @@ def test_the_same_again_changes_nothing_unless_forced(tmp_path):
 
 def test_requests_inside_end_in_the_version_they_entered(tmp_path):
     async def story(p):
-        await p.deploy(spec(says="one", hold_s=0.2))
+        await p.deploy(spec(says="one"))
+        [old], gate = p.backend.pools, asyncio.Event()
+        old.gate = gate
         slow = asyncio.create_task(p.ask("/a"))
         queued = [asyncio.create_task(p.ask("/a")) for _ in range(2)]
-        await asyncio.sleep(0.05)
+        await until(lambda: old.inside)
         await p.deploy(spec(says="two"))
         assert await p.ask("/a") == "two"  # at once, while the others are still in the old one
         assert not slow.done()
+        gate.set()
         assert [await slow, *await asyncio.gather(*queued)] == ["one"] * 3
-        await asyncio.sleep(0.05)
+        await until(lambda: old.closed)
         assert [pool.start.version for pool in p.backend.open] == [2]
 
     run(tmp_path, story)
@@ -120,8 +123,9 @@ def test_refresh_loads_the_same_version_anew(tmp_path):
     async def story(p):
         await p.deploy(spec(says="one"))
         assert (await p.controller.api("a").refresh()).number == 1
-        await asyncio.sleep(0.02)
-        assert [pool.closed for pool in p.backend.pools] == [True, False]
+        old, new = p.backend.pools
+        await until(lambda: old.closed)
+        assert not new.closed
         assert await p.ask("/a") == "one"
 
     run(tmp_path, story)
@@ -141,11 +145,17 @@ def test_deploys_of_one_api_wait_for_each_other(tmp_path):
 
 
 def test_different_apis_load_side_by_side(tmp_path):
-    async def story(p):
-        await p.deploy(spec("a", load_s=0.05), spec("b", load_s=0.05))
-        assert p.backend.most_loading == 2
+    class Meeting(FakeBackend):
+        async def start(self, start):
+            await self.both.wait()  # each waits for the other
+            return await super().start(start)
 
-    run(tmp_path, story)
+    async def story(p):
+        p.backend.both = asyncio.Barrier(2)
+        done = await p.deploy(spec("a"), spec("b"))
+        assert [each.error for each in done] == [None, None]
+
+    run(tmp_path, story, Meeting())
 
 
 def test_one_that_fails_does_not_keep_the_others_from_being_live(tmp_path):

@@ -29,8 +29,9 @@ def test_deploy_ask_and_look(node):
         assert told["spec"]["service"] == "says.py:Says"
         assert "curl" in told["curl"]
         assert told["versions"][0]["state"] == "live"
-        time.sleep(0.1)  # lines are written every 50 ms
-        assert any("is ready" in line["message"] for line in client.logs("looked"))
+        following = client.logs("looked", follow=True)  # lines are written every 50 ms
+        assert any("is ready" in line["message"] for line in following)
+        following.close()
 
 
 def test_a_failing_version_is_told_to_who_deployed_and_kept_in_describe(node):

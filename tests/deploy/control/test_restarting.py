@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.deploy.control.fakes import run, spec, splitter
+from tests.deploy.control.fakes import run, spec, splitter, until
 
 
 def test_everything_comes_back_after_a_restart(tmp_path):
@@ -31,7 +31,6 @@ def test_requests_wait_for_a_version_that_is_coming_back(tmp_path):
     async def after(p):
         await p.controller.prepare()
         starting = asyncio.create_task(p.controller.start())
-        await asyncio.sleep(0.05)
         assert p.controller.api("a").state == "loading"
         assert await asyncio.gather(*(p.ask("/a") for _ in range(5))) == ["one"] * 5
         await starting
@@ -55,9 +54,8 @@ def test_a_version_that_does_not_come_back_is_tried_again(tmp_path, monkeypatch)
         assert b"the disk is not mounted yet" in answer.body
         assert p.controller.api("a").state == "failed"
         p.backend.broken.clear()
-        await asyncio.sleep(0.2)
+        await until(lambda: p.controller.api("a").state == "live")
         assert await p.ask("/a") == "one"
-        assert p.controller.api("a").state == "live"
 
     run(tmp_path, before)
     run(tmp_path, after)
@@ -67,7 +65,7 @@ def test_a_restart_in_the_middle_of_a_deploy_leaves_the_old_version(tmp_path):
     async def before(p):
         await p.deploy(spec(says="one"))
         going = asyncio.create_task(p.deploy(spec(says="two", load_s=60)))
-        await asyncio.sleep(0.1)  # recorded, loading
+        await until(lambda: p.controller.api("a").loading == 2)
         going.cancel()
 
     async def after(p):

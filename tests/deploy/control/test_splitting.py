@@ -6,7 +6,7 @@ import pytest
 
 from descent.deploy.errors import DeployError
 from descent.deploy.spec import make_spec
-from tests.deploy.control.fakes import FakeBackend, run, spec, splitter
+from tests.deploy.control.fakes import FakeBackend, run, spec, splitter, until
 
 
 def test_what_a_splitter_needs_is_not_deleted_by_accident(tmp_path):
@@ -69,7 +69,7 @@ def test_a_shadow_gets_copies_and_its_answers_are_dropped(tmp_path):
             {"name": "a", "weight": 100}, {"name": "b", "weight": 0, "shadow": True}]})  # fmt: skip
         await p.deploy(*specs, shadowed)
         assert [await p.ask("/s") for _ in range(10)] == ["a"] * 10
-        await asyncio.sleep(0.05)
+        await until(lambda: sum(p.gateway.metrics.api("b").codes.values()) == 10)
         assert p.gateway.metrics.api("b").codes == {200: 10}
 
     run(tmp_path, story)

@@ -67,7 +67,6 @@ def test_a_signal_is_handed_on_and_ends_it(tmp_path):
         until = time.monotonic() + 10
         while not (tmp_path / "n").exists() and time.monotonic() < until:
             time.sleep(0.01)
-        time.sleep(0.05)
         os.kill(process.pid, signal.SIGTERM)
         process.communicate(timeout=10)
     assert (tmp_path / "n").read_text() == "1"
