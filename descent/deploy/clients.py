@@ -42,19 +42,20 @@ def client(
     url: str | None = None,
     home: str | Path | None = None,
 ) -> Client:
-    """A client of this machine's node, of an environment by name, or of an address.
+    """A client of this machine's node, of an environment by name, or of an address, which gets
+    `token` or $DESCENT_TOKEN: the token of this machine's node is shown to no other.
 
     Raises `DeployError` where no node runs.
     """
     if env is not None and "://" in env:
         env, url = None, env
-    if url is not None:
-        return Client(url, token or Home(home).token)
     place = Home(home)
-    found = Environments(place).find(env)
-    if found is not None:
-        return Client(found.url, token or found.token)
     running = place.running()
+    if url is not None:
+        if running is None or url.rstrip("/") != running.url:
+            return Client(url, token or os.environ.get("DESCENT_TOKEN"))
+    elif (found := Environments(place).find(env)) is not None:
+        return Client(found.url, token or found.token)
     if running is None:
         raise DeployError("no node runs here; `descent deploy` or `descent node` starts one")
     return Client(

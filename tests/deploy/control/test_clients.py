@@ -1,6 +1,7 @@
 """The client: what it tries again, what it gives up, what it makes of answers."""
 
 import json
+import os
 import time
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 
 import descent.deploy
 from descent.deploy.clients import Client, RequestError, client, env_delete, env_list, new_client
+from descent.deploy.control.folders import Home, Running
 from descent.deploy.errors import DeployError
 
 
@@ -154,6 +156,20 @@ def test_environments_by_cortex_names(tmp_path, monkeypatch):
     env_delete("gpu")
     with pytest.raises(DeployError, match="no node runs here"):
         client()
+
+
+def test_the_token_of_this_machines_node_is_shown_to_no_other(tmp_path, monkeypatch):
+    monkeypatch.delenv("DESCENT_TOKEN", raising=False)
+    home = Home(tmp_path)
+    lock = home.lock()
+    try:
+        home.announce(Running("http://127.0.0.1:8080", 1, None, 0.0))
+        assert client("http://127.0.0.1:8080/", home=tmp_path)._token == home.token
+        assert client("http://else.example", home=tmp_path)._token is None
+        monkeypatch.setenv("DESCENT_TOKEN", "given")
+        assert client("http://else.example", home=tmp_path)._token == "given"
+    finally:
+        os.close(lock)
 
 
 def test_the_package_has_it_by_name():
