@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
 
@@ -88,21 +89,15 @@ class LineLog:
         self.path.replace(self.path.with_name(f"{self.path.name}.1"))
 
 
-class _Clock:
-    """Timestamps; the part that changes once a second is kept."""
-
-    def __init__(self) -> None:
-        self._second, self._text = 0, ""
-
-    def __call__(self, now: float) -> str:
-        second = int(now)
-        if second != self._second:
-            self._text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-            self._second = second
-        return f"{self._text}{int((now - second) * 1000):03d}Z"
+def timestamp(now: float) -> str:
+    """Unix seconds → "2026-11-26T04:19:30.123Z"."""
+    second = int(now)
+    return f"{_of_second(second)}{int((now - second) * 1000):03d}Z"
 
 
-timestamp = _Clock()  # unix seconds → "2026-11-26T04:19:30.123Z"
+@lru_cache(maxsize=2)  # changes once a second, and is asked for by many threads
+def _of_second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
 
 
 def access_line(

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from descent.deploy.gateway.access import LineLog, access_line
+from descent.deploy.gateway.access import LineLog, access_line, timestamp
 from tests.deploy.gateway.conftest import eventually, gateway_of, serving
 
 
@@ -66,6 +66,12 @@ def test_what_cannot_be_written_is_counted(tmp_path, capsys):
     log.close()
     assert log.dropped == 2
     assert capsys.readouterr().err.count("log lines are lost") == 1
+
+
+def test_timestamps():
+    told = [timestamp(at) for at in (1795666770.125, 1795666771.0, 1795666770.5)]
+    day = "2026-11-26T04:19:"
+    assert told == [f"{day}30.125Z", f"{day}31.000Z", f"{day}30.500Z"]
 
 
 @pytest.mark.parametrize(("status", "level"), [(200, "info"), (404, "info"), (503, "error")])
