@@ -20,6 +20,7 @@ CONTEXT_HEADER = b"x-descent-context"
 HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-connection transfer-encoding te trailer upgrade expect".split()
 )
+VISIBLE = "".join(map(chr, range(0x21, 0x7F)))  # else a path of decoded %0D%0A adds headers
 DROPPED = HOP_BY_HOP | {b"content-length", b"x-request-id", CONTEXT_HEADER}
 
 
@@ -34,8 +35,8 @@ def head_of(scope: Scope, length: int, more: bool, *, plain: bool) -> bytes:
         path = quote(scope["path"][len(root) :]).encode()
     path = path if path.startswith(b"/") else b"/" + path
     query = scope.get("query_string", b"")
-    target = path + b"?" + query if query else path
-    lines = [b"%b %b HTTP/1.1" % (scope["method"].encode(), target)]
+    target = quote(path + b"?" + query if query else path, safe=VISIBLE)
+    lines = [f"{scope['method']} {target} HTTP/1.1".encode()]
     given, host = None, b"localhost"
     forwarded = b""
     traced = (about := scope.get("descent")) is not None and about.trace  # said by _about
