@@ -27,6 +27,7 @@ class Choice:
 
     async def take(self, tried: set[int]) -> ReplicaRun | None:
         """A place in a ready replica that isn't among `tried` (by id); None if there is none."""
+        place = None
         while (found := self._least_loaded(tried)) is not None:
             if self._most is None or found.in_flight < self._most:
                 found.in_flight += 1
@@ -39,6 +40,8 @@ class Choice:
                 if place.done() and not place.cancelled():
                     self._wake()  # it was given a place a moment ago: another may have it
                 raise
+        if place is not None:
+            self._wake()  # who waits behind it must not wait for a place it will not give back
         return None
 
     def give_back(self, replica: ReplicaRun) -> None:

@@ -63,3 +63,17 @@ def test_the_least_loaded_in_turn_and_none_that_was_tried():
         assert await choice.take({id(many[0]), id(many[1])}) is None
 
     asyncio.run(main())
+
+
+def test_all_who_wait_hear_that_none_is_ready_any_more():
+    async def main():
+        one = One()
+        choice = Choice([one], 1)
+        assert await choice.take(set()) is one
+        waiting = [asyncio.ensure_future(choice.take(set())) for _ in range(3)]
+        await asyncio.sleep(0)
+        one.ready = False
+        choice.give_back(one)
+        assert await asyncio.wait_for(asyncio.gather(*waiting), 5) == [None] * 3
+
+    asyncio.run(main())
