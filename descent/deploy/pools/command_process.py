@@ -64,7 +64,7 @@ class Process:
     ) -> None:
         self.pid = process.pid
         self.killed_by_us = False
-        self.out_of_memory = False
+        self.out_of_memory = self._swept = False
         self._process = process
         self._on_line, self._most_line = on_line, most_line
         self._oom = _oom_kills()
@@ -127,7 +127,9 @@ class Process:
         code = await self._process.wait()
         if code == -signal.SIGKILL and not self.killed_by_us:
             self.out_of_memory = _oom_kills() > self._oom
-        self._signal(signal.SIGKILL)  # what it has left behind
+        if not self._swept:  # once: later the group's number may be another's
+            self._swept = True
+            self._signal(signal.SIGKILL)  # what it has left behind
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2.0):
                 await asyncio.shield(self._reading)

@@ -439,6 +439,20 @@ def test_warm_up(tmp_path):
     uvloop.run(main())
 
 
+def test_a_group_is_swept_once_for_its_number_may_be_anothers_later(monkeypatch):
+    swept = []
+
+    async def main():
+        env = dict(os.environ)
+        process = await command_process.Process.start(["true"], print, env=env)
+        await process.ended()
+        monkeypatch.setattr(os, "killpg", lambda *said: swept.append(said))
+        assert [await process.wait(), await process.wait()] == [0, 0]
+        assert swept == [(process.pid, signal.SIGKILL)]
+
+    uvloop.run(main())
+
+
 def test_none_is_started_when_none_is_wanted(tmp_path):
     async def main():
         async with running(command_spec(autoscaling={"min_replicas": 0}), tmp_path) as pool:
