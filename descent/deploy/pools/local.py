@@ -82,6 +82,7 @@ class LocalPool:
         )
         self._changing = asyncio.Lock()
         self._health: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; 503 while there is nothing loaded."""
@@ -119,8 +120,11 @@ class LocalPool:
         return [replica]
 
     async def scale(self, replicas: int) -> None:
-        """0 unloads; any other number loads, if nothing is. Raises `LoadError`."""
+        """0 unloads; any other number loads, if nothing is; closed, it stays so. Raises
+        `LoadError`."""
         async with self._changing:
+            if self._closed:
+                return
             if replicas and self._service is None:
                 await self._load()
                 self._begin_health()
@@ -131,6 +135,7 @@ class LocalPool:
     async def close(self, grace_s: float) -> None:
         """Unload, and end the threads within `grace_s`."""
         async with self._changing:
+            self._closed = True
             await self._unload(grace_s)
         self._output.close()
         if self._on_close is not None:

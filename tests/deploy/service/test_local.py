@@ -196,6 +196,25 @@ def test_scaled_to_zero_it_is_unloaded_and_comes_back(tmp_path):
     run(scenario())
 
 
+def test_what_is_closed_is_not_loaded_again(tmp_path):
+    """A request that has waited for room may ask for it after the end of its version."""
+    code = """
+        class Thing:
+            def load(self): print("loaded")
+            def predict(self, x: int) -> int: return x
+    """
+
+    async def scenario():
+        log = Log()
+        pool = await LocalBackend().start(start_of(tmp_path, code, log=log))
+        await pool.close(5.0)
+        await pool.scale(1)
+        assert [line for line, _ in log].count("loaded") == 1
+        assert (await told(pool, 1))[0] == 503
+
+    run(scenario())
+
+
 def test_an_ill_service_is_loaded_anew(tmp_path, monkeypatch):
     monkeypatch.setattr(local, "HEALTH_PERIOD_S", 0.01)
     code = """
