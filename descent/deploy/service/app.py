@@ -97,7 +97,12 @@ class ServiceApp:
             said = "The service was stopped while it worked on this; try again."
             request.end(HttpError(503, "stopped", said, retry_after_s=1))
         if self._lifespan is not None:
-            await self._lifespan.stop()
+            try:
+                async with asyncio.timeout(max(_LAST_S, until - time.monotonic())):
+                    await self._lifespan.stop()
+            except (RuntimeError, TimeoutError) as error:  # the rest must end all the same
+                why = str(error) or "it takes too long"
+                self._log(f"the application's shutdown failed: {why}", level="error")
         left = await self.workers.close(max(_LAST_S, until - time.monotonic()))
         for methods in self._methods.values():
             for method in methods.values():

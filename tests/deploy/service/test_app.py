@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse
 
 from descent.deploy.errors import HttpError
 from descent.deploy.service import Service, current_context, current_request, endpoint
+from descent.deploy.service import app as service_app
 from tests.deploy.service.asking_apps import Log, error_of, post, served, spec_for, told
 
 
@@ -309,6 +310,30 @@ def test_lifespan_of_a_server_starts_and_ends_it():
 
         await app({"type": "lifespan"}, receive, send)
         assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("way", ["fails", "hangs"])
+def test_an_application_that_does_not_end_in_good_order_is_ended_and_said_so(monkeypatch, way):
+    monkeypatch.setattr(service_app, "_LAST_S", 0.05)
+
+    async def application(scope, receive, send):
+        assert scope["type"] == "lifespan"
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        if way == "hangs":
+            await asyncio.sleep(1000)
+        await send({"type": "lifespan.shutdown.failed", "message": "no such table"})
+
+    async def scenario():
+        log = Log()
+        app = service_app.ServiceApp(application, spec_for(), log)
+        await app.start()
+        await app.close(0.0)
+        why = "no such table" if way == "fails" else "it takes too long"
+        assert log.text() == f"the application's shutdown failed: {why}"
 
     run(scenario())
 
