@@ -58,7 +58,7 @@ class Passage:
             try:
                 served, receive = self._admitted(route, exchange, head, scope, receive, began)
                 if not served.try_enter():
-                    await self._queue(served)
+                    await _queue(served, exchange.also or metrics)
                 entered = monotonic()
                 try:
                     await served.app(scope, receive, exchange.send)
@@ -134,17 +134,6 @@ class Passage:
         if exchange.body is not None:
             exchange.body.close()
 
-    async def _queue(self, served: Served) -> None:
-        metrics = self._gateway.metrics.api(served.api)
-        began = monotonic()
-        metrics.queued += 1
-        try:
-            await served.enter()
-        finally:
-            metrics.queued -= 1
-            metrics.waited += 1
-            metrics.waited_s += monotonic() - began
-
     def _record(
         self, route: Route, exchange: Exchange, metrics: ApiMetrics, scope: Scope, seconds: float
     ) -> None:
@@ -162,6 +151,17 @@ class Passage:
             gateway.access_log.write(line)
         if status >= 400:
             gateway.errors.add(_noted(exchange, context, scope, status))
+
+
+async def _queue(served: Served, metrics: ApiMetrics) -> None:
+    began = monotonic()
+    metrics.queued += 1
+    try:
+        await served.enter()
+    finally:
+        metrics.queued -= 1
+        metrics.waited += 1
+        metrics.waited_s += monotonic() - began
 
 
 def _noted(exchange: Exchange, context: Context, scope: Scope, status: int) -> dict[str, Any]:
