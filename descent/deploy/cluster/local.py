@@ -33,7 +33,8 @@ from descent.deploy.pools.ray.driving import Address
 __all__ = ["LocalCluster", "Running", "descendants"]
 
 STARTED = "Ray runtime started"
-START_S, STOP_S, HEALTH_S = 60.0, 15.0, 20.0
+START_S, HEALTH_S = 60.0, 20.0
+STOP_S = 5.0  # without actors it takes 2 s; with one the raylet waits for it as long as it is let
 OBJECT_STORE_BYTES = 200 * 10**6
 
 
