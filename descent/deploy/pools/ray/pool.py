@@ -61,7 +61,7 @@ class RayPool:
                 if homeless and self._driving.fixed:
                     raise LoadError(
                         f"the cluster has no room for {homeless} of {len(waiting)} replicas: "
-                        "`descent cluster up --cpus` makes a larger one, compute.cpu asks for less"
+                        "`descent cluster up --cpus` makes a larger one"
                     )
                 await asyncio.gather(*waiting)
         except TimeoutError:
