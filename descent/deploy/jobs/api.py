@@ -124,7 +124,7 @@ class JobApi:
             for job in page.items:
                 if job.open:
                     await store.cancel(job.id, "the API was deleted")
-                    self._stop_work(job)
+                    self.kind.stop_work(job)
                 await self.room.contents.forget(job.id)
                 removed += await store.remove(job.id)
         await store.schedules.remove(api)
@@ -177,7 +177,7 @@ class JobApi:
         job = await self.room.job(id)
         if job.open:
             await self.room.store.cancel(id, "stopped by the user")
-            self._stop_work(job)
+            self.kind.stop_work(job)
             self.room.tell_ended(id)
         return {"message": f"stopped job {id}"}
 
@@ -190,11 +190,3 @@ class JobApi:
             return task_status(self.room, job, unit)["job_status"]
         said = batch_status(self.room, job)
         return {**said["job_status"], "metrics": said["metrics"]}
-
-    def _stop_work(self, job: Job) -> None:
-        if isinstance(self.kind, BatchKind):
-            self.kind.stop_work(job.id)
-        elif self.kind.workers is not None:
-            self.kind.workers.stop_work(job.id)
-        if isinstance(self.kind, TaskKind):
-            self.kind.runs.stop(job.id, job.round)

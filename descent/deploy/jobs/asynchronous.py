@@ -173,10 +173,14 @@ class AsyncKind:
         if not job.open:
             raise HttpError(409, "ended", f"{job.id} has ended ({_word(job)}) and is not cancelled")
         await self.room.store.cancel(job.id)
-        if self.workers is not None:
-            self.workers.stop_work(job.id)
+        self.stop_work(job)
         self.room.tell_ended(job.id)
         return json_answer({"message": f"cancelled {job.id}"})
+
+    def stop_work(self, job: Job) -> None:
+        """The job has ended: work on it no more."""
+        if self.workers is not None:
+            self.workers.stop_work(job.id)
 
     async def _forget(self, job: Job) -> Response:
         await self.room.contents.forget(job.id)

@@ -126,15 +126,15 @@ class BatchKind:
     async def _stop(self, job: Job) -> Response:
         if job.open:
             await self.room.store.cancel(job.id, "stopped by the user")
-            self.stop_work(job.id)
+            self.stop_work(job)
             self.room.tell_ended(job.id)
         return json_answer({"message": f"stopped job {job.id}"})
 
-    def stop_work(self, job: str) -> None:
+    def stop_work(self, job: Job) -> None:
         """The job has ended: read and work no more."""
-        self.enqueuing.stop(job)
-        if job in self.workers:
-            self.workers[job].stop_work(job)
+        self.enqueuing.stop(job.id)
+        if job.id in self.workers:
+            self.workers[job.id].stop_work(job.id)
 
     async def _retry(self, job: Job) -> Response:
         again = await self.room.store.retry(job.id)

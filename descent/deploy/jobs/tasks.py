@@ -166,11 +166,15 @@ class TaskKind:
     async def _stop(self, job: Job) -> Response:
         if job.open:
             await self.room.store.cancel(job.id, "stopped by the user")
-            if self.workers is not None:
-                self.workers.stop_work(job.id)
-            self.runs.stop(job.id, job.round)
+            self.stop_work(job)
             self.room.tell_ended(job.id)
         return json_answer({"message": f"stopped job {job.id}"})
+
+    def stop_work(self, job: Job) -> None:
+        """The job has ended: so do its processes."""
+        if self.workers is not None:
+            self.workers.stop_work(job.id)
+        self.runs.stop(job.id, job.round)
 
     async def _result(self, job: Job) -> Response:
         unit = await self.room.store.unit(job.id)
