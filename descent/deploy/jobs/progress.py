@@ -1,7 +1,8 @@
 """What a running service says of its progress: `report(0.4)`, `report({"page": 3, "of": 7})`.
 
 Kept for whoever asks for the job (GET /<api>/<id>). A service in another process posts the same to
-/<api>/<id>/progress. At most twice a second reach the store; the last always does.
+/<api>/<id>/progress. At most twice a second reach the store; what is said in an
+attempt's last half second may not: its result says more.
 """
 
 from __future__ import annotations
