@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import time
 
 
@@ -30,6 +31,9 @@ class Trouble:
 
 
 class Stuck:
+    def load(self):
+        vars(sys.modules["__main__"])["STUCK_S"] = 0.5  # child.py's
+
     def predict(self, value: str):
         if value == "stuck":
             time.sleep(60)
