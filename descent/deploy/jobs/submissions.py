@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from descent.deploy.errors import HttpError
-from descent.deploy.jobs.globs import translate
+from descent.deploy.jobs.globs import Glob
 
 __all__ = [
     "BATCH_BYTES",
@@ -64,7 +64,7 @@ class Lister(_Strict):
     @classmethod
     def _are_patterns(cls, value: list[str]) -> list[str]:
         for pattern in value:
-            translate(pattern)  # its GlobError is a ValueError: pydantic names the field
+            Glob(pattern)  # its GlobError is a ValueError: pydantic names the field
         return value
 
 
