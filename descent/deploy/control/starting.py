@@ -189,6 +189,7 @@ def limits_of(spec: Spec, replicas: int = 1, signature: Mapping[str, Any] | None
         max_queue_length=spec.pod.max_queue_length * replicas,
         timeout_s=spec.timeout_s,
         max_body_bytes=spec.max_body_bytes,
+        overflow_status=spec.overflow_status,
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
 from starlette.types import Receive, Scope, Send
@@ -91,7 +92,7 @@ class OpenAI:
         ]
         headers.append((b"content-length", str(len(body)).encode()))
         path = route.endpoint + scope["path"]
-        inner = {**scope, "path": path, "raw_path": path.encode(), "headers": headers}
+        inner = {**scope, "path": path, "raw_path": quote(path).encode(), "headers": headers}
         await self._gateway.dispatch(route, inner, given(body, receive), send)
 
     async def _find(self, name: str) -> tuple[Route, str]:

@@ -260,10 +260,14 @@ class Protocol(asyncio.Protocol):
 
     def _refuse(self, status: bytes, message: bytes) -> None:
         """What is no request cannot be routed; the connection ends."""
-        if self.turn is None and not self.transport.is_closing():
+        turn = self.turn
+        unanswered = turn is None or (turn is self._reading and not turn.started)
+        if unanswered and not self.transport.is_closing():
             body = b'{"error": {"code": "bad_request", "message": "%b"}}' % message
             self.transport.write(
                 b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
                 b"connection: close\r\n\r\n%b" % (status, len(body), body)
             )
+            if turn is not None:
+                turn.lost()  # its body will never be whole
         self.transport.close()

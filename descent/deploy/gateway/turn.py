@@ -76,6 +76,11 @@ class Turn:
 
     # -- what the connection tells -----------------------------------------------------------------
 
+    @property
+    def started(self) -> bool:
+        """Whether something of the answer has been sent."""
+        return self._started
+
     def feed(self, body: bytes) -> None:
         """A part of the body."""
         if self._complete:

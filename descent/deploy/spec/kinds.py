@@ -79,6 +79,7 @@ class Spec(Part):
     ray_autoscaling: RayAutoscaling = RayAutoscaling()
     timeout_s: Annotated[Duration, Between(above=0)] | None = None
     max_body_bytes: Annotated[Bytes, Between(0, 2**40)] = 10 * 2**20
+    overflow_status: Literal[503, 429] = 503
     batching: Batching | None = None
     warm_up: list[JsonValue] = Field(default_factory=list)
     idle_unload_s: Annotated[Duration, Between(1)] | None = None
@@ -136,7 +137,7 @@ def _fill(spec: Spec, section: str, **values: Any) -> None:
 class RealtimeSpec(Spec):
     """Answers while the caller waits."""
 
-    takes = frozenset(_SERVED | _SCALED)
+    takes = frozenset(_SERVED | _SCALED | {"overflow_status"})
     kind: Literal["RealtimeAPI"] = "RealtimeAPI"
 
 

@@ -93,3 +93,19 @@ def test_errors(port):
     assert httpx.get(f"http://127.0.0.1:{port}/v1/completions").status_code == 405
     answer = httpx.post(f"http://127.0.0.1:{port}/v1/nothing", json={"model": "coder"})
     assert answer.status_code == 404
+
+
+def test_a_path_goes_on_as_it_may_be_sent():
+    """What was decoded for routing is quoted again: line ends would begin a header elsewhere."""
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(scope["raw_path"])
+        await reply(send, b"{}")
+
+    gateway = Gateway()
+    served = Served("api", 1, app, signature={"paths": {"/v1/completions": {}}})
+    gateway.set_route(Route("api", "RealtimeAPI", "/api", served))
+    with serving(gateway) as port:
+        httpx.post(f"http://127.0.0.1:{port}/v1/a%0d%0ax%20y", json={"model": "api"})
+    assert seen[-1] == b"/api/v1/a%0D%0Ax%20y"

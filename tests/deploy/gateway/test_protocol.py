@@ -218,7 +218,7 @@ def test_what_comes_beside_a_body_is_bounded(port, begun):
         sock.sendall(CHUNKED)
         with contextlib.suppress(ConnectionError):  # closed with something unread
             sock.sendall(begun + b"x" * 500_000)  # more than one read takes
-            assert sock.recv(100) == b""
+            assert sock.recv(100).startswith(b"HTTP/1.1 431 ")
 
 
 def test_a_head_must_come_in_time(monkeypatch):
@@ -309,3 +309,16 @@ def test_shutdown_finishes_what_is_being_answered():
         got = b"".join(iter(lambda: sock.recv(65536), b""))  # the server has ended
     assert got.endswith(b"slow")
     assert b"connection: close" in got
+
+
+@pytest.mark.parametrize(
+    ("coding", "rest"),
+    [(b"0", b""), (b"gzip", b"abc"), (b"chunked", b"zz\r\nabc\r\n"), (b"chunked", b"1\r\nabc\r\n")],
+)
+def test_a_body_that_cannot_end_is_refused_in_words(port, coding, rest):
+    """RFC 9112, 6.3: no length can be found; 400, and the connection ends."""
+    data = b"POST /p HTTP/1.1\r\nhost: x\r\ntransfer-encoding: %b\r\n\r\n%b" % (coding, rest)
+    got = raw(port, data)
+    assert got.startswith(b"HTTP/1.1 400 ")
+    assert got.count(b"HTTP/1.1") == 1
+    assert b"bad_request" in got

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from descent.deploy.spec import SpecError, read_specs
+from descent.deploy.control.starting import limits_of
+from descent.deploy.spec import SpecError, make_spec, read_specs
 
 ONE = "- name: sorter\n  kind: RealtimeAPI\n  service: s.py:S\n"
 
@@ -206,3 +207,16 @@ def test_json_is_read_as_json_reads_it(value):
     data = [{"name": "a", "kind": "RealtimeAPI", "service": "s.py:S", "warm_up": [value]}]
     (spec,) = read_specs(json.dumps(data))
     assert spec.warm_up == [value]
+
+
+def test_what_a_full_queue_is_answered_with():
+    spec = make_spec(
+        {"name": "a", "kind": "RealtimeAPI", "service": "s.py:S", "overflow_status": 429}
+    )
+    assert limits_of(spec).overflow_status == 429
+    for wrong in (
+        {"kind": "RealtimeAPI", "overflow_status": 200},
+        {"kind": "AsyncAPI", "overflow_status": 429},
+    ):
+        with pytest.raises(SpecError, match="overflow_status"):
+            make_spec({"name": "a", "service": "s.py:S", **wrong})
