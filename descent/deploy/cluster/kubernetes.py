@@ -134,7 +134,7 @@ def _workers(specs: list[Spec], image: str, name: str) -> Document:
     cpus = max(1.0, *(compute.cpu or 0 for compute in computes))
     memory = max(2 * 2**30, *(2 * (compute.mem or 0) for compute in computes))
     gpus = max(compute.gpu for compute in computes)
-    room = [max(1, int(cpus / (compute.cpu or 0.2) + 1e-9)) for compute in computes]
+    room = [_room(compute, cpus, memory, gpus) for compute in computes]
     bounds = [spec.autoscaling for spec in specs]
     fewest = sum(-(-b.min_replicas // r) for b, r in zip(bounds, room))
     most = sum(-(-b.max_replicas // r) for b, r in zip(bounds, room))
@@ -151,6 +151,16 @@ def _workers(specs: list[Spec], image: str, name: str) -> Document:
             "ray-worker", image, name, size, [{"name": "serve", "containerPort": 8000}]
         ),
     }
+
+
+def _room(compute: Compute, cpus: float, memory: int, gpus: int) -> int:
+    """How many replicas a pod of this size holds; Ray gives 70 % of its memory to actors."""
+    rooms = [cpus / (compute.cpu or 0.2)]
+    if compute.mem:
+        rooms.append(0.7 * memory / compute.mem)
+    if compute.gpu:
+        rooms.append(gpus / compute.gpu)
+    return max(1, int(min(rooms) + 1e-9))
 
 
 def _ports(*names: str) -> list[Document]:

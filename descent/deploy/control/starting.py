@@ -166,7 +166,7 @@ def backend_of(spec: Spec, default: str) -> str:
     """The backend a spec runs on: its own, "command" for containers, else the node's."""
     if spec.backend is not None:
         return spec.backend
-    return "command" if spec.pod.containers else default
+    return default if spec.service is not None else "command"
 
 
 def _as_able(spec: Spec, pool: Pool | None) -> Spec:

@@ -160,7 +160,8 @@ class Compute(Part):
 
 
 class Container(Part):
-    """One process of a replica. `$(NAME)` in command and args is that variable of its `env`."""
+    """One process of a replica. `$(NAME)` in command and args is that variable of its `env`.
+    Beside a `service` it has `compute` alone, and says what a replica of the service asks for."""
 
     name: Annotated[str, AfterValidator(_dns_label)]
     image: Annotated[str, AfterValidator(_image)] | None = None
@@ -174,8 +175,6 @@ class Container(Part):
 
     @model_validator(mode="after")
     def _runs(self) -> Self:
-        if self.image is None and not self.command:
-            raise wrong("an image, or a command to run as a process, is needed")
         for name in self.env:
             if name.startswith(RESERVED_PREFIXES):
                 raise wrong(f"env.{name}: names beginning with CORTEX_ or KUBEXIT_ are reserved")

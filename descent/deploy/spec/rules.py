@@ -77,8 +77,14 @@ def _containers(spec: Spec) -> Iterator[Broken]:
             ("pod", "containers"),
             "nothing to run: give `service: file.py:Class` (or a run folder), or pod.containers",
         )
-    if spec.service is not None and containers:
-        yield ("service",), "a spec has either `service` or pod.containers, not both"
+    if spec.service is not None:
+        if len(containers) > 1 or any(c.model_fields_set - {"name", "compute"} for c in containers):
+            yield (
+                ("service",),
+                "a spec has either `service` or pod.containers, not both; beside `service` one "
+                "container may stand that has nothing but a name and `compute`",
+            )
+        return
     if containers and spec.backend == "local":
         yield ("backend",), 'containers run under backend "command" (or none: it is the default)'
     names = [container.name for container in containers]
@@ -86,8 +92,10 @@ def _containers(spec: Spec) -> Iterator[Broken]:
         at = ("pod", "containers", n)
         if names.index(container.name) != n:
             yield (*at, "name"), "two containers of a pod cannot have one name"
+        if container.image is None and not container.command:
+            yield at, "an image, or a command to run as a process, is needed"
         if spec.kind in ("BatchAPI", "TaskAPI"):
-            if not container.command:
+            if container.image is not None and not container.command:
                 yield (*at, "command"), f"{spec.kind} needs the command of each container"
             if container.pre_stop is not None:
                 yield (*at, "pre_stop"), f"{spec.kind} has no pre_stop: its work ends by itself"

@@ -14,7 +14,7 @@ from descent.deploy.cluster.image import dockerfile, problems
 from descent.deploy.cluster.kubernetes import documents, serve_config
 from descent.deploy.cluster.manifests import write_manifests
 from descent.deploy.errors import DeployError
-from descent.deploy.spec import read_specs
+from descent.deploy.spec import make_spec, read_specs
 
 SPECS = """
 - name: sorter
@@ -209,3 +209,18 @@ def test_wrong_dockerfiles_are_seen(old, new, rule):
     text = dockerfile("descent:1")
     assert old in text
     assert any(rule in problem for problem in problems(text.replace(old, new)))
+
+
+def test_pods_hold_as_many_replicas_as_memory_and_gpus_allow():
+    asks = {"cpu": "500m", "mem": "4Gi", "gpu": 1}
+    spec = make_spec({
+        "name": "a", "kind": "RealtimeAPI", "service": "s.py:S",
+        "pod": {"containers": [{"name": "api", "compute": asks}]},
+        "autoscaling": {"min_replicas": 2, "max_replicas": 6},
+    })  # fmt: skip
+    found = documents([spec], name="d", namespace="n", image="i:1", ray_version="2.60.0")
+    group = found["rayservice.yaml"]["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]
+    assert (group["minReplicas"], group["maxReplicas"]) == (2, 6)  # one each, for all its CPUs
+    limits = group["template"]["spec"]["containers"][0]["resources"]["limits"]
+    assert limits["nvidia.com/gpu"] == "1"
+    assert int(limits["memory"]) * 0.7 >= 4 * 2**30

@@ -16,6 +16,7 @@ from bench.sides.chaos import ends_with_me
 from descent.deploy.cluster.local import LocalCluster
 from descent.deploy.pool import Context, Start
 from descent.deploy.spec import RealtimeSpec
+from descent.deploy.spec.containers import Compute, Container
 from descent.deploy.spec.sections import Autoscaling, Pod
 
 SERVICE = """
@@ -76,11 +77,18 @@ def started(tmp_path: Path) -> Callable[..., Any]:
     """`started("Service", replicas=2, …)`: a `Start`, with the lines of its log."""
     (tmp_path / "service.py").write_text(SERVICE)
 
-    def start(name: str = "Service", replicas: int = 1, concurrency: int = 8, **config: Any) -> Any:
+    def start(
+        name: str = "Service",
+        replicas: int = 1,
+        concurrency: int = 8,
+        compute: Compute | None = None,
+        **config: Any,
+    ) -> Any:
+        containers = [] if compute is None else [Container(name="api", compute=compute)]
         spec = RealtimeSpec(
             name="sorter",
             service=f"service.py:{name}",
-            pod=Pod(max_concurrency=concurrency),
+            pod=Pod(max_concurrency=concurrency, containers=containers),
             autoscaling=Autoscaling(min_replicas=replicas),
             config=config,
         )

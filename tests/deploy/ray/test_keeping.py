@@ -13,6 +13,7 @@ from descent.deploy.pools.ray import pool as pools
 from descent.deploy.pools.ray.driving import Address, Driving, RayUnavailable
 from descent.deploy.pools.ray.guarding import SECRET_HEADER, Guarded, with_secret
 from descent.deploy.pools.ray.pool import RayPool
+from descent.deploy.spec.containers import Compute
 from tests.deploy.ray.conftest import context
 
 
@@ -146,6 +147,14 @@ def test_asks_for_cortex_compute(started):
         assert driving.options[0]["max_restarts"] == 0
 
     run(scenario, started)
+
+    async def more(pool, driving, given):
+        driving.machines = [{"CPU": 4.0, "GPU": 1.0, "memory": 2**30}]
+        await pool.begin(5)
+        asked = {"num_cpus": 2.0, "num_gpus": 1, "memory": 2**29}
+        assert asked.items() <= driving.options[0].items()
+
+    run(more, started, compute=Compute(cpu=2, gpu=1, mem=2**29))
 
 
 def test_news_of_an_older_life_is_not_believed(started):

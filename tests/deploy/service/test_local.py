@@ -363,18 +363,19 @@ def test_ten_thousand_requests_leave_no_memory(tmp_path, kind):
         backend = LocalBackend()
         pool = await backend.start(start_of(tmp_path, code))
         await many(pool, 500)
-        gc.collect()
         tracemalloc.start()
         try:
             await many(pool, 100)
-            gc.collect()
-            before = tracemalloc.get_traced_memory()[0]
-            await many(pool, 5000)
-            gc.collect()
-            grown = tracemalloc.get_traced_memory()[0] - before
+            grown = []
+            for _ in range(2):
+                gc.collect()
+                before = tracemalloc.get_traced_memory()[0]
+                await many(pool, 2500)
+                gc.collect()
+                grown.append(tracemalloc.get_traced_memory()[0] - before)
         finally:
             tracemalloc.stop()
-        assert grown < 50_000
+        assert min(grown) < 25_000  # a leak grows every time, a table that doubles once
         await backend.close()
 
     run(scenario())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from descent.deploy.control.starting import limits_of
+from descent.deploy.control.starting import backend_of, limits_of
 from descent.deploy.spec import SpecError, make_spec, read_specs
 
 ONE = "- name: sorter\n  kind: RealtimeAPI\n  service: s.py:S\n"
@@ -220,3 +220,35 @@ def test_what_a_full_queue_is_answered_with():
     ):
         with pytest.raises(SpecError, match="overflow_status"):
             make_spec({"name": "a", "service": "s.py:S", **wrong})
+
+
+COMPUTE = {"name": "api", "compute": {"cpu": "2", "mem": "4Gi", "gpu": 1}}
+
+
+def test_what_a_replica_of_a_service_asks_for():
+    spec = make_spec(
+        {"name": "a", "kind": "RealtimeAPI", "service": "s.py:S", "pod": {"containers": [COMPUTE]}}
+    )
+    assert (spec.pod.containers[0].compute.cpu, spec.pod.containers[0].compute.gpu) == (2.0, 1)
+    assert backend_of(spec, "ray") == "ray"
+    assert make_spec(spec.model_dump(mode="json", exclude_unset=True)) == spec
+
+
+@pytest.mark.parametrize(
+    "containers",
+    [
+        [COMPUTE, {**COMPUTE, "name": "b"}],
+        [{**COMPUTE, "command": ["x"]}],
+        [{**COMPUTE, "env": {"A": "b"}}],
+    ],
+)
+def test_a_service_has_no_containers_that_run(containers):
+    with pytest.raises(SpecError, match="not both"):
+        make_spec(
+            {
+                "name": "a",
+                "kind": "RealtimeAPI",
+                "service": "s.py:S",
+                "pod": {"containers": containers},
+            }
+        )
