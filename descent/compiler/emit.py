@@ -150,5 +150,5 @@ def _text(
 
 _PREFACE = """Written by descent.compile. Every function does units lo … hi of a piece of the step;
 `frame` holds its arrays (compiled: their addresses), `me` is the thread. They are called
-by `run` in descent/compiler/crew.py in the order of the schedule at the end. Loops count from 0
+by `run` in descent/kernel/crew.py in the order of the schedule at the end. Loops count from 0
 over arrays that begin at unit lo: so no index can be negative, and loops become vector code."""

@@ -12,7 +12,6 @@ import numpy as np
 
 from descent.autograd import TensorBase, wrap
 from descent.caching import source_module
-from descent.compiler import crew
 from descent.compiler.again import recomputed
 from descent.compiler.capture import Capture
 from descent.compiler.coefficients import Coefficients
@@ -26,7 +25,7 @@ from descent.compiler.shadow import Shadow, Unsupported
 from descent.compiler.surroundings import plain
 from descent.compiler.undoing import constants_written, refuse_side_effects, refuse_what_changes
 from descent.compiler.works import Works
-from descent.kernel import Kernel, compiling, kernel, places
+from descent.kernel import Kernel, compiling, crew, kernel, places
 from descent.kernel.ahead import addresses
 from descent.kernel.places import table_of
 

@@ -58,7 +58,7 @@ def _kernel_cache() -> str:
     digest = hashlib.sha256()
     ours = Path(__file__).parent
     others = [*(ours.parent / "ops").rglob("*.py")]
-    others += [ours.parent / "compiler" / name for name in ("crew.py", "program.py")]
+    others.append(ours.parent / "compiler" / "program.py")
     for path in sorted([*ours.glob("*.py"), *others]):
         digest.update(path.read_bytes())
     versions = (numba.__version__, numpy.__version__, platform.python_version())

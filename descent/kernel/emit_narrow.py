@@ -19,6 +19,7 @@ _WORDS = ir.VectorType(ir.IntType(32), N)
 def register() -> None:
     """Make Numba know the functions of `narrow` (called once)."""
     compiles_to(narrow.pair)(_pair)
+    compiles_to(narrow.pairs)(_pairs)
     compiles_to(narrow.word)(_word)
     compiles_to(narrow.rounded)(_rounded)
     compiles_to(narrow.floats)(_floats)
@@ -32,6 +33,10 @@ def register() -> None:
 
 def _all(n: int) -> ir.Constant:
     return ir.Constant(_WORDS, [n] * N)
+
+
+def _twice_as_many(n: int) -> ir.Constant:
+    return ir.Constant(ir.VectorType(ir.IntType(32), 2 * N), [n] * (2 * N))
 
 
 def _to_nearest(e: Emitter, v: Any, many: Any, kind: Any) -> Any:
@@ -56,6 +61,17 @@ def _both(many: Any, kind: Any) -> Any:
 
 def _pair(_, a, b):
     return (INTS(a, b), _both(_all, _WORDS)) if a == b == FLOATS else None
+
+
+def _pairs(_, x, i):
+    def emit(e, x, i):
+        words, halves = (ir.VectorType(ir.IntType(bits), 2 * N) for bits in (32, 16))
+        v = e.element(0, x, e.index(1, i), ir.VectorType(ir.FloatType(), 2 * N))
+        nearest = _to_nearest(e, e.builder.load(v, align=4), _twice_as_many, words)
+        upper = e.builder.trunc(e.builder.lshr(nearest, _twice_as_many(16)), halves)
+        return e.builder.bitcast(upper, _WORDS)
+
+    return (INTS(x, i), emit) if flat(x, types.float32) and integers(i) else None
 
 
 def _word(_, a, b):

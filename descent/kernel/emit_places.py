@@ -27,6 +27,7 @@ def register() -> None:
         compiles_to(function)(_slot_of(dtype))
     compiles_to(places.floats)(_at_address(types.float32))
     compiles_to(places.words)(_at_address(types.int32))
+    compiles_to(places.octets)(_at_address(types.uint8))
     compiles_to(places.invoke)(_invoke)
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "fill",
     "floats",
     "pair",
+    "pairs",
     "put",
     "put_bytes",
     "quad",
@@ -34,6 +35,12 @@ def pair(a: Array, b: Array) -> Array:
     """float32 lanes a and b as bf16, a in the low and b in the high half of an int32."""
     low, high = _bf16(a), _bf16(b)
     return (low | high << np.uint32(16)).view(np.int32)
+
+
+def pairs(x: Array, i: int) -> Array:
+    """The float32 x[i], …, x[i + 31] as words, each two that follow each other."""
+    v = _inside(x, i, 2 * COUNT)
+    return pair(v[::2], v[1::2])
 
 
 def word(a: Any, b: Any) -> Any:

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "boolean", "float32", "float64", "floats", "int32", "int64", "invoke", "table_of", "uint16",
-    "uint8", "words",
+    "boolean", "float32", "float64", "floats", "int32", "int64", "invoke", "octets", "table_of",
+    "uint16",    "uint8", "words",
 ]  # fmt: skip
 
 
@@ -66,6 +66,11 @@ def floats(address: Any) -> np.ndarray:
 def words(address: Any) -> np.ndarray:
     """The int32 array at an address (its size is not known, nor checked)."""
     return address
+
+
+def octets(address: Any) -> np.ndarray:
+    """The bytes of the array at an address (its size is not known, nor checked)."""
+    return address.view(np.uint8)
 
 
 def invoke(functions: Any, k: int, lo: int, hi: int, frames: Any, at: int, me: int) -> None:

@@ -16,7 +16,7 @@ from descent.kernel import kernel, lanes, narrow
 from descent.ops import tiles
 from descent.ops.tiles import ADD, BLOCK, DEPTH, WIDTH, sweep
 
-__all__ = ["pack", "panels_size", "product"]
+__all__ = ["narrow_row", "pack", "panels_size", "product"]
 
 PIECE = 256  # terms of a panel that are rounded at a time, still in the first cache (even)
 pack_floats = tiles.pack
@@ -25,6 +25,18 @@ pack_floats = tiles.pack
 def panels_size(k, n):
     """How many int32 the panels of a k × n matrix take."""
     return tiles.panels_size((k + 1) // 2, n)
+
+
+@kernel
+def narrow_row(x, at, n, q, to):
+    """q[to …] = x[at …] as words; n numbers, which stay in their order."""
+    whole = n // (2 * lanes.COUNT) * lanes.COUNT
+    for i in range(0, whole, lanes.COUNT):
+        lanes.store(q, to + i, narrow.pairs(x, at + 2 * i))
+    for i in range(whole, n // 2):
+        q[to + i] = narrow.word(x[at + 2 * i], x[at + 2 * i + 1])
+    if n % 2:
+        q[to + n // 2] = narrow.word(x[at + n - 1], np.float32(0))
 
 
 @kernel(apart="fiiiiwii")

@@ -6,7 +6,7 @@
 
 A work does units lo … hi of itself; what it reads and writes lies in its frame (see
 `descent.kernel.places`): slot 0 the sizes of this step, slot 1 its own constants, then arrays. So
-a whole forward pass is a list of works, and threads share each of them (`descent.compiler.crew`).
+a whole forward pass is a list of works, and threads share each of them (`descent.kernel.crew`).
 All sizes are in numbers, all arrays flat. float32.
 """
 

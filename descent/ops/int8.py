@@ -16,7 +16,7 @@ from descent.kernel import kernel, lanes, narrow
 from descent.ops import tiles
 from descent.ops.tiles import ADD, BIAS, BLOCK, WIDTH, sweep
 
-__all__ = ["pack", "panels_size", "product"]
+__all__ = ["narrow_row", "pack", "panels_size", "product"]
 
 PIECE = 256  # terms of a panel that are rounded at a time (a multiple of 4)
 pack_floats = tiles.pack
@@ -70,6 +70,21 @@ def pack(b, row, col, k, n, panels, scales, offsets, first, last, unsigned):
                     lanes.store(panels, left * words + (p + q) // 4 * WIDTH + j, word)
                     total = (w + x + y + z) * narrow.fill(np.int32(-128))
                     lanes.store(offsets, left + j, lanes.load(offsets, left + j) + total)
+
+
+@kernel
+def narrow_row(x, at, n, q, to):
+    """q[to …] = round(x[at …] / s) + 128, n unsigned bytes in their order; returns s."""
+    most = lanes.zeros()
+    for i in range(0, n, lanes.COUNT):
+        v = lanes.load_part(x, at + i, min(lanes.COUNT, n - i))
+        most = lanes.maximum(most, lanes.maximum(v, lanes.zeros() - v))
+    largest = lanes.largest(most)
+    factor = lanes.fill(np.float32(127) / largest if largest > 0 else np.float32(0))
+    for i in range(0, n, lanes.COUNT):
+        v = lanes.load_part(x, at + i, min(lanes.COUNT, n - i))
+        narrow.put_bytes(q, to + i, narrow.rounded(v * factor) + narrow.fill(np.int32(128)))
+    return largest / np.float32(127)
 
 
 @kernel

@@ -11,16 +11,14 @@ Constants (slot 1): [k, n, numbers from one row of y to the next, mode, which si
 
 from __future__ import annotations
 
-import numpy as np
-
-from descent.kernel import kernel, narrow, places
-from descent.ops import tiles
+from descent.kernel import kernel, places
+from descent.ops import bf16, tiles
 from descent.ops.decoding import ROWS, spot
 from descent.ops.tiles import WIDTH, column_of_tiles
 
 __all__ = ["pair_columns", "pair_rows", "product_floats", "product_pairs"]
 
-multiply_floats = tiles.product
+multiply_floats, narrow_row = tiles.product, bf16.narrow_row
 
 
 @kernel
@@ -49,15 +47,6 @@ def product_pairs(lo, hi, frame, me):
 
 
 @kernel
-def pair_up(x, at, n, q, to):
-    """q[to …] = bf16 of x[at …], two to a word; n numbers."""
-    for i in range(n // 2):
-        q[to + i] = narrow.word(x[at + 2 * i], x[at + 2 * i + 1])
-    if n % 2:
-        q[to + n // 2] = narrow.word(x[at + n - 1], np.float32(0))
-
-
-@kernel
 def pair_rows(lo, hi, frame, me):
     """Units are rows, each in `pieces` parts. Frame: sizes, [k, pieces], x, q."""
     sizes, shape = places.int64(frame, 0), places.int64(frame, 1)
@@ -66,7 +55,7 @@ def pair_rows(lo, hi, frame, me):
     for u in range(lo, hi):
         r, piece = spot(u, pieces, sizes[ROWS])
         first, last = words * piece // pieces, words * (piece + 1) // pieces
-        pair_up(x, r * k + 2 * first, min(2 * last, k) - 2 * first, q, r * words + first)
+        narrow_row(x, r * k + 2 * first, min(2 * last, k) - 2 * first, q, r * words + first)
 
 
 @kernel
@@ -77,4 +66,4 @@ def pair_columns(lo, hi, frame, me):
     k, pieces, words = shape[0], shape[1], (shape[0] + 1) // 2
     first, last = words * lo // pieces, words * hi // pieces
     for r in range(sizes[ROWS]):
-        pair_up(x, r * k + 2 * first, min(2 * last, k) - 2 * first, q, r * words + first)
+        narrow_row(x, r * k + 2 * first, min(2 * last, k) - 2 * first, q, r * words + first)

@@ -19,7 +19,7 @@ from descent.kernel import compiling, processor
 from descent.ops import tiles
 from descent.threads import n_threads, share, worth_sharing
 
-__all__ = ["few_rows", "matmul", "over_blocks", "over_panels"]
+__all__ = ["few_rows", "flat", "matmul"]
 
 Array = np.ndarray
 _kept = threading.local()
@@ -37,11 +37,11 @@ def matmul(a: Array, c: Array, bias: Array | None = None) -> Array:
     """a [m, k] · c [k, n] (+ bias [n]) → [m, n], all float32, in any layout."""
     (m, k), n = a.shape, c.shape[1]
     y = np.empty((m, n), np.float32)
-    over_panels(n, m * k, partial(_panels, _flat(a), _flat(c), k, n, y.reshape(-1), m, bias))
+    _over_panels(n, m * k, partial(_panels, flat(a), flat(c), k, n, y.reshape(-1), m, bias))
     return y
 
 
-def over_panels(n: int, each: int, work: Callable[[int, int], object]) -> None:
+def _over_panels(n: int, each: int, work: Callable[[int, int], object]) -> None:
     """work(first, last) for all panels of n columns, divided over threads where that pays; `each`
     is how many multiply-adds a column takes."""
     count = -(-n // tiles.WIDTH)
@@ -49,23 +49,11 @@ def over_panels(n: int, each: int, work: Callable[[int, int], object]) -> None:
     share([partial(work, *part) for part in _cuts(count, parts)])
 
 
-def over_blocks(m: int, n: int, k: int, work: Callable[[int, int, int, int], object]) -> None:
-    """work(rows_from, rows_to, first, last) for a product whose weight is packed already: many
-    rows are divided too, so that not every thread packs all of them."""
-    count, threads = -(-n // tiles.WIDTH), n_threads()
-    if not worth_sharing(2 * m * k * n):
-        work(0, m, 0, count)
-        return
-    rows = _cuts(m, threads if m >= 32 * threads else 1)
-    panels = _cuts(count, min(count, 2 if len(rows) > 1 else 2 * threads))
-    share([partial(work, *r, *p) for r in rows for p in panels])
-
-
 def _cuts(n: int, parts: int) -> list[tuple[int, int]]:
     return list(pairwise([n * i // parts for i in range(parts + 1)]))
 
 
-def _flat(x: Array) -> tuple[Array, int, int]:
+def flat(x: Array) -> tuple[Array, int, int]:
     """The numbers of a matrix as one line, with the steps between rows and between columns."""
     if x.flags.c_contiguous:
         return x.reshape(-1), x.shape[1], 1

@@ -88,7 +88,8 @@ def column_of_tiles(
     i = top
     while i < bottom:
         rest = bottom - i
-        if bottom >= TALL and rest > MIDDLE + LOW:
+        even = rest % MIDDLE == 0 and rest <= 4 * MIDDLE  # better than a low tile at the end
+        if bottom >= TALL and rest > MIDDLE + LOW and not even:
             first = min(i, bottom - TALL)
             tile(
                 registers.shape(TALL, VECTORS), a, first * row, row, col, panels, j, k,

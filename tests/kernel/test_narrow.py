@@ -70,6 +70,24 @@ def small_largest(v):
 
 
 @kernel
+def in_pairs(x, y, one_by_one):
+    lanes.store(y, 1, narrow.pairs(x, 2))
+    for i in range(16):
+        one_by_one[i] = narrow.word(x[2 + 2 * i], x[3 + 2 * i])
+
+
+def test_pairs_are_neighbours_rounded():
+    x = np.concatenate([rng.standard_normal(18).astype(np.float32), ODD])
+    for form in (in_pairs.compiled, in_pairs.py):
+        y, single = np.full(19, 7, np.int32), np.zeros(16, np.int32)
+        form(x, y, single)
+        np.testing.assert_array_equal(y[1:17], single)
+        assert (y[0], y[17]) == (7, 7)
+        low = (y[1:17] << 16).view(np.float32)
+        np.testing.assert_allclose(low, x[2:34:2], rtol=2.0**-8)
+
+
+@kernel
 def blocks(a, b, starts, s, t, y, sums):
     of = registers.shape(3, 2)
     block = registers.fill(of, starts, 1, 2)

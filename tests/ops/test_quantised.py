@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from descent.generate.decoder.matrices import Inputs, Matrix
-from descent.generate.decoder.phases import Phases, Units
 from descent.kernel import kernel
+from descent.kernel.phases import Phases, Units
 
 rng = np.random.default_rng(5)
 

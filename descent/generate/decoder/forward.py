@@ -16,7 +16,7 @@ import numpy as np
 
 from descent.generate.decoder.matrices import Inputs, Matrix, block_of, packed
 from descent.generate.decoder.parts import Parts, Source
-from descent.generate.decoder.phases import Phases, Units
+from descent.kernel.phases import Phases, Units
 from descent.ops.decoding import ACTIVATIONS, GATES, ROWS, WANTED, layer_norm, rms_norm
 from descent.ops.paged import BLOCK, attend, attend_halves, place, place_halves
 from descent.ops.paged import up as up_to_16

@@ -21,7 +21,7 @@ from itertools import pairwise
 import numpy as np
 
 from descent.generate.decoder.parts import Source
-from descent.generate.decoder.phases import Phases, Units
+from descent.kernel.phases import Phases, Units
 from descent.ops import bf16, tiles
 from descent.ops.quantised import (
     BYTES,

@@ -15,8 +15,8 @@ import numpy as np
 
 from descent.generate.decoder.forward import Buffers, Weights, write_down
 from descent.generate.decoder.parts import Parts, Source, parts_of
-from descent.generate.decoder.phases import Phases
 from descent.generate.decoder.table import Table
+from descent.kernel.phases import Phases
 from descent.ops.decoding import ROWS, WANTED, WIDEST
 from descent.ops.paged import BLOCK
 

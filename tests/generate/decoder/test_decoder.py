@@ -7,7 +7,7 @@ import descent as dc
 from descent.generate.decoder import Decoder
 from descent.generate.decoder.matrices import Inputs, packed
 from descent.generate.decoder.parts import Source
-from descent.generate.decoder.phases import Phases, Units
+from descent.kernel.phases import Phases, Units
 from descent.models.gpt import GPT, GPTConfig
 from descent.models.llama import Llama, LlamaConfig
 

@@ -4,7 +4,7 @@
     phases.then(work, units)       goes on in the same phase: slab s does its part of both in turn
 
 Units are `each · size + fixed`, size one of the step's (rows, say): before a step only the numbers
-of units are filled in. The works are kernels of (lo, hi, frame, me); see `descent.compiler.crew`,
+of units are filled in. The works are kernels of (lo, hi, frame, me); see `descent.kernel.crew`,
 which runs them. `DESCENT_COMPILE=0` runs them as written, on one thread.
 """
 
@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from descent.compiler import crew
-from descent.kernel import Kernel, compiling
+from descent.kernel import Kernel, compiling, crew, kernel
 from descent.kernel.places import table_of
 from descent.threads import n_threads
 
 __all__ = ["Phases", "Units"]
 
 Array = np.ndarray
+open_phases = crew.open_phases
 
 
 class Units(NamedTuple):
@@ -40,9 +40,10 @@ class Units(NamedTuple):
 class Phases:
     """Works in phases over arrays that stay where they are. `sizes` is slot 0 of every frame."""
 
-    def __init__(self, sizes: int, threads: int | None = None) -> None:
+    def __init__(self, sizes: int, threads: int | None = None, slabs: int = 4) -> None:
         self.sizes = np.zeros(sizes, np.int64)
         self.threads = n_threads() if threads is None else threads
+        self.slabs = slabs  # per thread, where a phase has so many units
         self._works: list[tuple[Kernel, Units, list[Array]]] = []
         self._starts: list[int] = []
         self._slabs: list[int] = []
@@ -56,7 +57,7 @@ class Phases:
     def pause(self) -> None:
         """Begin a phase with the next work, whichever way that is written down."""
         self._starts.append(len(self._works))
-        self._slabs.append(4 * self.threads)
+        self._slabs.append(self.slabs * self.threads)
 
     def then(self, work: Kernel, units: Units, arrays: Sequence[Array]) -> int:
         """A further work of the phase just begun."""
@@ -84,8 +85,7 @@ class Phases:
         self._program = np.zeros((len(self._works), 4), np.int64)
         self._program[:, 0] = [number[id(k)] for k, _, _ in self._works]
         self._program[:, 2] = [u.common for _, u, _ in self._works]
-        units = np.array([u for _, u, _ in self._works], np.int64)
-        self._fixed, self._each, self._size = units[:, 0], units[:, 1], units[:, 2]
+        self._units = np.array([u for _, u, _ in self._works], np.int64)
         self._phases = np.zeros((count, 3), np.int64)
         self._phases[:, 0], self._phases[:, 1] = self._starts, ends
         self._most = np.array(self._slabs, np.int64)
@@ -100,23 +100,34 @@ class Phases:
 
     def run(self, alone: bool = False) -> None:
         """All phases with the units that `sizes` give; `alone`: on this thread only."""
-        np.multiply(self._each, self.sizes[self._size], out=self._program[:, 1])
-        self._program[:, 1] += self._fixed
-        if alone or self.threads < 2 or not compiling():
-            run = crew.run_alone.compiled if compiling() else crew.run_alone.py
-            run(self._program, self._functions, self._table)
-            return
-        first, common = self._program[self._starts, 1], self._program[self._starts, 2]
-        shares = np.where(common > 0, common, first)
-        np.minimum(self._most, shares, out=self._phases[:, 2])
+        program, phases, sync = self._program, self._phases, self._sync
+        alone = alone or self.threads < 2 or not compiling()
         self._epoch += 1
-        step = (self._epoch, self._program, self._phases, self._functions, self._table, self._sync)
-        crew.open_phases(self._sync, self._phases, self._epoch)
-        awake, helpers = 2 * len(self._phases), _helpers(self.threads - 1, os.getpid())
+        begin(self.sizes, self._units, self._most, program, phases, sync, self._epoch, not alone)
+        if alone:
+            run = crew.run_alone.compiled if compiling() else crew.run_alone.py
+            run(program, self._functions, self._table)
+            return
+        step = (self._epoch, program, phases, self._functions, self._table, sync)
+        awake, helpers = 2 * len(phases), _helpers(self.threads - 1, os.getpid())
         for me in range(1, self.threads):
-            if not self._sync[awake + me]:
+            if not sync[awake + me]:
                 helpers.start(me, crew.help_out, (me, *step))
         crew.run(0, *step)
+
+
+@kernel
+def begin(sizes, units, most, program, phases, sync, epoch, shared):
+    """Fill in how many units each work has and in how many slabs each phase is done; `shared`:
+    from now on other threads may take some."""
+    for w in range(program.shape[0]):
+        program[w, 1] = units[w, 1] * sizes[units[w, 2]] + units[w, 0]
+    for p in range(phases.shape[0]):
+        first = phases[p, 0]
+        shares = program[first, 2] if program[first, 2] > 0 else program[first, 1]
+        phases[p, 2] = min(most[p], shares)
+    if shared:
+        open_phases(sync, phases, epoch)
 
 
 @functools.cache
