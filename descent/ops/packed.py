@@ -24,7 +24,7 @@ from descent.kernel.phases import Phases, Units
 from descent.ops import amx, amx_trial, bf16, int8, tiles
 from descent.ops.decoding import variant
 from descent.ops.tiled import flat
-from descent.ops.tiles import BIAS, BLOCK, DEPTH, PLAIN, WIDTH, column_of_tiles
+from descent.ops.tiles import BIAS, DEPTH, PLAIN, TALL, WIDTH, column_of_tiles
 from descent.threads import n_threads
 
 __all__ = ["Packed"]
@@ -34,6 +34,7 @@ Array = np.ndarray
 ROWS, UNITS, K, N, ROW, MODE, GROUP = range(7)
 # Of the operands: arrays by their addresses.
 A, NEAR, NEAR_SCALES, PANELS, SCALES, OFFSETS, Y, ADDED = range(8)
+BLOCK = 8 * TALL  # rows that stay in the second cache while panels go by
 LINE = 16  # int32 of a line of the caches
 ALONE = 2_000_000  # operations below which one thread is sooner done
 narrow_pairs, narrow_bytes = bf16.narrow_row, int8.narrow_row
