@@ -51,6 +51,34 @@ class _Terms:
         if self.m == 1:
             self.a_row = 0
         self.title = f"{self.m}×{self.k} · {self.k}×{self.n}  {node.origin}"
+        self.near = False  # whether a is packed too
+
+    def turned(self) -> View:
+        """aᵀ [1, k, m], as it is packed."""
+        strides = (self.a.strides[0], self.a_col, self.a_row)
+        return View(self.a.buffer, self.a.offset, (1, self.k, self.m), strides)
+
+    def take_near(self, packed: View) -> None:
+        """Read a from its panels: every unit would have to round all of it."""
+        self.a = self.arguments[0] = packed
+        self.near, name = True, "product_of_packed"
+        self.imports = {self.pack: self.imports[self.pack], name: ("descent.ops.bf16", name)}
+
+    def _multiply(self, p: str, terms: str, n: str, count: str, mode: str) -> str:
+        """The call that multiplies a's columns from p on with panels in working memory."""
+        to = f"y[left:], {self.y.strides[1]}"
+        panels = f"{self.scratch}, {terms}, {n}"
+        if self.near:
+            at = f"{(self.k + 1) // 2}, {p} // 2"
+            return (
+                f"product_of_packed(a, {at}, {panels}, {to}, {self.m}, 0, {count}, {mode}, "
+                f"{self._bias_from_left()})"
+            )
+        a = "a" if p == "0" else f"a[{p} * {self.a_col}:]"
+        return (
+            f"{self.product}({a}, {self.a_row}, {self.a_col}, {panels}, {to}, 0, {self.m}, "
+            f"0, {count}, {mode}, {self._bias_from_left()})"
+        )
 
     def _work(self, name: str, body: list[str], count: int, accesses: Any, scratch: int) -> Work:
         return Work(name, body, self.arguments, count, accesses, self.cost, self.title, self.names,
@@ -107,9 +135,7 @@ class _Terms:
             f"        terms, how = min({depth}, {self.k} - p), {self.mode} if p == 0 else 2",
             f"        {self.pack}(c[p * {c.strides[1]} + left * {c.strides[2]}:], {c.strides[1]}, "
             f"{c.strides[2]}, terms, n, {self.scratch}, 0, count)",
-            f"        {self.product}(a[p * {self.a_col}:], {self.a_row}, {self.a_col}, "
-            f"{self.scratch}, terms, n, y[left:], {self.y.strides[1]}, 0, {self.m}, 0, count, how, "
-            f"{self._bias_from_left()})",
+            f"        {self._multiply('p', 'terms', 'n', 'count', 'how')}",
         ]
         units, size = -(-self.panels // group), group * depth * WIDTH
         return self._work("product_by_depth", body, units, self._whole(), size)
@@ -124,9 +150,7 @@ class _Terms:
             f"    n = min({self.n} - left, (last - first) * {WIDTH})",
             f"    {self.pack}(c[left * {c.strides[2]}:], {c.strides[1]}, {c.strides[2]}, {self.k}, "
             f"n, {self.scratch}, 0, last - first)",
-            f"    {self.product}(a, {self.a_row}, {self.a_col}, {self.scratch}, {self.k}, n, "
-            f"y[left:], {self.y.strides[1]}, 0, {self.m}, 0, last - first, {self.mode}, "
-            f"{self._bias_from_left()})",
+            f"    {self._multiply('0', str(self.k), 'n', 'last - first', self.mode)}",
         ]
         size = chunk * self.k * WIDTH
         return self._work("product_by_columns", body, self.panels, self._whole(), size)
@@ -150,15 +174,23 @@ class ProductWorks:
         t = _Terms(node, self.precision)
         if t.b > 1:
             return [t.batched()]
-        if panels_size(t.k, t.n) <= SMALL_PANELS and t.m >= 4 * t.panels:
+        size = panels_size((t.k + 1) // 2 if t.narrow else t.k, t.n)
+        far = t.m * t.n > FAR  # then y is better written row by row
+        if size <= SMALL_PANELS << far and t.m >= 4 * t.panels:
             kind = np.int32 if t.narrow else np.float32
             packed, first = self._packed(t.c, t.k, t.n, t.panels, t.imports, kind)
             return [*first, t.by_rows(packed)]
+        first: list[Work] = []
+        if t.narrow and not usable():
+            groups = (t.m + WIDTH - 1) // WIDTH
+            packed, first = self._packed(t.turned(), t.k, t.m, groups, t.imports, np.int32)
+            t.take_near(packed)
         chunk = max(1, min(t.panels, (CHUNK << t.narrow) // max(t.k * WIDTH, 1)))
-        far = t.narrow or t.m * t.k > FAR
-        if chunk < min(t.panels, 4) and far:  # a is taken anew for each chunk, and that takes long
-            return [t.by_depth()]
-        return [t.by_columns(chunk)]
+        # Without panels of its own a is taken anew for each chunk, and that takes long.
+        far = t.k * WIDTH > CHUNK << 1 if t.near else t.narrow or t.m * t.k > FAR
+        if chunk < min(t.panels, 4) and far:
+            return [*first, t.by_depth()]
+        return [*first, t.by_columns(chunk)]
 
     def _packed(self, c: View, k: int, n: int, panels: int, imports: Any, kind: Any) -> Any:
         """The panels of c, and the work that packs them (nothing when they are there already)."""

@@ -14,9 +14,9 @@ import numpy as np
 
 from descent.kernel import kernel, lanes, narrow
 from descent.ops import tiles
-from descent.ops.tiles import ADD, BLOCK, DEPTH, WIDTH, sweep
+from descent.ops.tiles import ADD, BLOCK, DEPTH, ROWS, WIDTH, column_of_tiles, sweep
 
-__all__ = ["narrow_row", "pack", "panels_size", "product"]
+__all__ = ["narrow_row", "pack", "panels_size", "product", "product_of_packed"]
 
 PIECE = 256  # terms of a panel that are rounded at a time, still in the first cache (even)
 pack_floats = tiles.pack
@@ -43,6 +43,9 @@ def narrow_row(x, at, n, q, to):
 def pack(b, row, col, k, n, panels, first, last):
     """Write panels first … last - 1 of the float32 matrix b[p·row + j·col] as words (int32)."""
     words = (k + 1) // 2
+    if col == 1:
+        pack_rows(b, row, k, n, panels, first, last)
+        return
     piece = np.empty((PIECE + 1) * WIDTH, np.float32)
     for panel in range(first, last):
         left = panel * WIDTH
@@ -58,6 +61,45 @@ def pack(b, row, col, k, n, panels, first, last):
                     low = lanes.load(piece, q * WIDTH + j)
                     high = lanes.load(piece, (q + 1) * WIDTH + j)
                     lanes.store(panels, at + q // 2 * WIDTH + j, narrow.pair(low, high))
+
+
+@kernel
+def pack_rows(b, row, k, n, panels, first, last):
+    """The same of rows that lie in one piece: a few of all panels, then the next few."""
+    words = (k + 1) // 2
+    for p in range(0, k, ROWS):
+        for panel in range(first, last):
+            for q in range(p, min(p + ROWS, k), 2):
+                for half in range(0, WIDTH, lanes.COUNT):
+                    left = panel * WIDTH + half
+                    count = max(0, min(lanes.COUNT, n - left))
+                    lanes.expect(b, (q + ROWS) * row + left)
+                    lanes.expect(b, (q + ROWS + 1) * row + left)
+                    low, high = lanes.load_part(b, q * row + left, count), lanes.zeros()
+                    if q + 1 < k:
+                        high = lanes.load_part(b, (q + 1) * row + left, count)
+                    at = panel * WIDTH * words + q // 2 * WIDTH + half
+                    lanes.store(panels, at, narrow.pair(low, high))
+
+
+@kernel(apart="wiiwiifiiiiif")
+def product_of_packed(
+    near, near_words, near_from, panels, k, n, y, y_row, rows, panels_from, panels_to, mode, bias
+):
+    """`product` of all rows with a packed too, as aᵀ, `near_words` long: k numbers of each row from
+    word near_from on. Whoever multiplies the same a often has it rounded once."""
+    words = (k + 1) // 2
+    for top in range(0, rows, BLOCK):
+        for panel in range(panels_from, panels_to):
+            left = panel * WIDTH
+            for p in range(0, max(words, 1), DEPTH):
+                for i in range(top, min(top + BLOCK, rows), WIDTH):
+                    column_of_tiles(
+                        near[i * near_words + (near_from + p) * WIDTH :], 1, WIDTH,
+                        0, min(WIDTH, rows - i), panels, left * words + p * WIDTH,
+                        min(DEPTH, words - p), y, i * y_row + left, y_row, min(WIDTH, n - left),
+                        ADD if p > 0 else mode, bias, left,
+                    )  # fmt: skip
 
 
 @kernel(apart="fiiwiifiiiiiif")

@@ -30,6 +30,7 @@ BLOCK = 4 * WIDTH  # rows whose part of a (0.5 MB) stays in the second cache mea
 
 # What becomes of a · b: y = a·b, y = a·b + bias, y += a·b, y += a·b + bias.
 PLAIN, BIAS, ADD, BIAS_ADD = 0, 1, 2, 3
+ROWS = 16  # of b that are packed at a time
 FEW = 8  # rows up to here are read where they lie: copying them would cost more than it saves
 
 
@@ -40,21 +41,33 @@ def panels_size(k, n):
 
 @kernel(apart="fiiiifii")  # many others call it: see Kernel.apart
 def pack(b, row, col, k, n, panels, first, last):
-    """Write panels first … last - 1 of the matrix b[p·row + j·col]; missing columns are 0."""
+    """Write panels first … last - 1 of the matrix b[p·row + j·col]; missing columns are 0.
+
+    Memory is read along its lines: a few rows of all panels, then the next few; or, turned, a
+    column's numbers one after the other.
+    """
+    if col == 1:
+        for p in range(0, k, ROWS):
+            for panel in range(first, last):
+                for q in range(p, min(p + ROWS, k)):
+                    for half in range(0, WIDTH, lanes.COUNT):
+                        left = panel * WIDTH + half
+                        count = max(0, min(lanes.COUNT, n - left))
+                        lanes.expect(b, (q + ROWS) * row + left)
+                        v = lanes.load_part(b, q * row + left, count)
+                        lanes.store(panels, panel * WIDTH * k + q * WIDTH + half, v)
+        return
     for panel in range(first, last):
         for half in range(0, WIDTH, lanes.COUNT):
             left, start = panel * WIDTH + half, panel * WIDTH * k + half
             count = max(0, min(lanes.COUNT, n - left))
-            whole = 0  # rows that are done
-            if col == 1:
-                whole = k
-                for p in range(k):
-                    v = lanes.load_part(b, p * row + left, count)
-                    lanes.store(panels, start + p * WIDTH, v)
-            elif row == 1 and count == lanes.COUNT:
+            whole = 0  # numbers of each column that are done
+            if row == 1 and count == lanes.COUNT:
                 whole = k // lanes.COUNT * lanes.COUNT
                 for p in range(0, whole, lanes.COUNT):
                     at = start + p * WIDTH
+                    for j in range(left + lanes.COUNT, left + 2 * lanes.COUNT):
+                        lanes.expect(b, p + j * col)
                     lanes.transpose(b, p + left * col, col, panels, at, WIDTH)
             for p in range(whole, k):
                 lanes.store(panels, start + p * WIDTH, lanes.zeros())

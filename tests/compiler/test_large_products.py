@@ -25,9 +25,9 @@ def numbers(*shape):
 def test_long_sums(precision, tolerance, compiled, monkeypatch):
     if compiled == "0":
         monkeypatch.setenv("DESCENT_COMPILE", "0")
-        monkeypatch.setattr(product_works, "CHUNK", 1 << 13)
+        monkeypatch.setattr(product_works, "CHUNK", 1 << 11)
         monkeypatch.setattr(product_works, "FAR", 0)
-    m, k, n = (33, 2500, 200) if compiled == "1" else (3, 201, 70)
+    m, k, n = (33, 9001, 200) if compiled == "1" else (3, 201, 70)
     a, b, bias = numbers(m, k), numbers(n, k), numbers(n)
     weight, added = dc.tensor(b), dc.tensor(bias)
     step = dc.compile(lambda x: (F.linear(x, weight, added), x @ weight.t()), precision=precision)
@@ -35,6 +35,29 @@ def test_long_sums(precision, tolerance, compiled, monkeypatch):
     for y, want in zip(step(dc.tensor(a)), (exact + bias, exact)):
         assert np.abs(y.numpy() - want).max() <= tolerance * np.abs(exact).max()
     assert "product_by_depth" in step.source()
+
+
+@pytest.mark.parametrize("compiled", ["0", "1"])
+def test_what_is_multiplied_is_rounded_once(compiled, monkeypatch):
+    """bf16: a work packs the left side for all threads, forward and for both gradients."""
+    monkeypatch.setenv("DESCENT_COMPILE", compiled)
+    monkeypatch.setattr(product_works, "usable", lambda: False)
+    m, k, n = (70, 96, 400) if compiled == "1" else (5, 33, 70)
+    x, w = (dc.tensor(numbers(*shape), requires_grad=True) for shape in ((m, k), (n, k)))
+
+    def step(x):
+        loss = (x @ w.t()).square().mean()
+        loss.backward()
+        return loss
+
+    found = [np.array(step(x).item())]
+    exact = w.grad.numpy().copy()
+    w.grad = None
+    compiled_step = dc.compile(step, precision="bf16")
+    found.append(compiled_step(x).numpy())
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-2)
+    np.testing.assert_allclose(w.grad.numpy(), exact, atol=2e-2 * np.abs(exact).max())
+    assert "product_of_packed(" in compiled_step.source()
 
 
 def view(number, *shape, kind="temporary"):

@@ -41,6 +41,29 @@ def check_bf16(m, k, n, mode, transposed):
     assert (y == GUARD).all()
 
 
+def check_packed(m, k, n, mode, transposed):
+    """Both sides packed, the right one in parts: what `product` gives, but for the order of sums."""
+    rng = np.random.default_rng(m * 1009 + k * 31 + n)
+    a, b = (rng.standard_normal(s).astype(np.float32) for s in ((m, k), (k, n)))
+    bias, before = (rng.standard_normal(s).astype(np.float32) for s in (n, (m, n)))
+    left, row, col = ((a.T).ravel(), 1, m) if transposed else (a.ravel(), k, 1)
+    near = np.full(bf16.panels_size(k, m), -1, np.int32)
+    bf16.pack(left, col, row, k, m, near, 0, -(-m // WIDTH))
+    y, whole = before.copy(), before.copy()
+    panels, count = np.full(bf16.panels_size(k, n), -1, np.int32), -(-n // WIDTH)
+    bf16.pack(b.ravel(), n, 1, k, n, panels, 0, count)
+    bf16.product(left, row, col, panels, k, n, whole.reshape(-1), n, 0, m, 0, count, mode, bias)
+    step = max(2, k // 4 * 2)
+    for p in range(0, max(k, 1), step):
+        terms, how = min(step, k - p), ADD if p else mode
+        bf16.pack(b.ravel()[p * n :], n, 1, terms, n, panels, 0, count)
+        bf16.product_of_packed(
+            near, (k + 1) // 2, p // 2, panels, terms, n, y.reshape(-1), n, m, 0, count, how, bias
+        )
+    bound = (k + 3) * 2.0**-22 * (np.abs(a) @ np.abs(b) + np.abs(bias) + np.abs(before)) + 1e-30
+    assert (np.abs(y - whole) <= bound).all()
+
+
 def check_int8(m, k, n, mode, transposed):
     """Whole numbers with ±127 in each row and column have scale 1: the product is exact."""
     rng = np.random.default_rng(m * 1009 + k * 31 + n)
@@ -67,14 +90,14 @@ def check_int8(m, k, n, mode, transposed):
     assert (y == GUARD).all()
 
 
-@pytest.mark.parametrize("check", [check_bf16, check_int8])
+@pytest.mark.parametrize("check", [check_bf16, check_packed, check_int8])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_shapes(shape, check):
     for mode in (PLAIN, BIAS, ADD):
         check(*shape, mode, False)
 
 
-@pytest.mark.parametrize("check", [check_bf16, check_int8])
+@pytest.mark.parametrize("check", [check_bf16, check_packed, check_int8])
 @settings(max_examples=40, deadline=None)
 @given(
     m=st.integers(1, 45), k=st.integers(0, 70), n=st.integers(1, 80),
@@ -84,7 +107,7 @@ def test_any_shape_and_layout(check, m, k, n, mode, transposed):
     check(m, k, n, mode, transposed)
 
 
-@pytest.mark.parametrize("check", [check_bf16, check_int8])
+@pytest.mark.parametrize("check", [check_bf16, check_packed, check_int8])
 def test_as_written(check, monkeypatch):
     monkeypatch.setenv("DESCENT_COMPILE", "0")
     for shape in ((1, 1, 1), (5, 18, 35)):
