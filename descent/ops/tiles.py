@@ -57,18 +57,26 @@ def pack(b, row, col, k, n, panels, first, last):
                         v = lanes.load_part(b, q * row + left, count)
                         lanes.store(panels, panel * WIDTH * k + q * WIDTH + half, v)
         return
+    square = np.empty(lanes.COUNT * lanes.COUNT, np.float32)
     for panel in range(first, last):
         for half in range(0, WIDTH, lanes.COUNT):
             left, start = panel * WIDTH + half, panel * WIDTH * k + half
             count = max(0, min(lanes.COUNT, n - left))
             whole = 0  # numbers of each column that are done
-            if row == 1 and count == lanes.COUNT:
-                whole = k // lanes.COUNT * lanes.COUNT
-                for p in range(0, whole, lanes.COUNT):
-                    at = start + p * WIDTH
+            if row == 1 and count > 0 and min(n, k) >= lanes.COUNT:
+                whole, again = k, lanes.COUNT - count  # columns of the half before, turned again
+                for q in range(0, k, lanes.COUNT):
+                    p = min(q, k - lanes.COUNT)
                     for j in range(left + lanes.COUNT, left + 2 * lanes.COUNT):
                         lanes.expect(b, p + j * col)
-                    lanes.transpose(b, p + left * col, col, panels, at, WIDTH)
+                    to, at, step = panels, start + p * WIDTH, WIDTH
+                    if again > 0:
+                        to, at, step = square, 0, lanes.COUNT
+                    lanes.transpose(b, p + (left - again) * col, col, to, at, step)
+                    if again > 0:
+                        for i in range(lanes.COUNT):
+                            v = lanes.load_part(square, i * lanes.COUNT + again, count)
+                            lanes.store(panels, start + (p + i) * WIDTH, v)
             for p in range(whole, k):
                 lanes.store(panels, start + p * WIDTH, lanes.zeros())
                 for j in range(count):
