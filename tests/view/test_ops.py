@@ -12,7 +12,7 @@ from descent.view.ops import all_ops, show_op
 
 SHARED = {
     "__init__", "amx", "amx_trial", "bf16", "blocks", "columnwise", "decoding", "half_bytes", "headwise", "int8",
-    "lanewise", "masses", "paged", "quantised", "rowsums", "rowwise", "sliding", "streamed", "tiled", "tiles",
+    "lanewise", "masses", "packed", "paged", "quantised", "rowsums", "rowwise", "sliding", "streamed", "tiled", "tiles",
     "updates", "vectorangles", "vectorlogs", "vectormath",
 }  # fmt: skip
 
