@@ -41,7 +41,7 @@ def test_a_text_becomes_tokens_and_a_run_that_serves(text, tmp_path) -> None:
     tokens = [open_tokens(p) for p in sorted((tmp_path / "runs/run/tokens").glob("*.bin"))]
     assert [len(t) for t in tokens] == [2646, 294]  # train, val: nine tenths and the last one
     completer, run, model = load_completer(tmp_path / "runs/run")
-    assert completer.complete_text("hello", max_tokens=3)
+    assert completer.complete_text("hello", max_tokens=3, min_tokens=3, seed=1)
     assert run.config["results"]["val_loss_nats"] > 0
     assert model.ln_f.bias is None
 
