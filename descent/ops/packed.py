@@ -30,9 +30,10 @@ from descent.threads import n_threads
 __all__ = ["Packed"]
 
 Array = np.ndarray
-# Of the sizes: rows, units of the product, a's row, numbers from one narrow row to the next, …
+# The sizes: rows, units of the product, k, n, int32 from one narrow row to the next, tiles' mode,
+# panels to a unit.
 ROWS, UNITS, K, N, ROW, MODE, GROUP = range(7)
-# Of the operands: arrays by their addresses.
+# The operands, by their addresses.
 A, NEAR, NEAR_SCALES, PANELS, SCALES, OFFSETS, Y, ADDED = range(8)
 BLOCK = 8 * TALL  # rows that stay in the second cache while panels go by
 LINE = 16  # int32 of a line of the caches
