@@ -171,8 +171,13 @@ def test_prints_go_to_the_versions_log_with_the_requests_id(tmp_path, capsys, mo
 
 def test_scaled_to_zero_it_is_unloaded_and_comes_back(tmp_path):
     code = """
+        import mmap
+
         class Thing:
-            def load(self): self.big = bytearray(30_000_000)
+            def load(self):  # pages of its own: malloc may have room that is resident already
+                self.big = mmap.mmap(-1, 30_000_000)
+                for at in range(0, len(self.big), 4096):
+                    self.big[at] = 1
             def predict(self, x: int) -> int: return len(self.big)
             def unload(self): print("gone")
     """
