@@ -175,12 +175,12 @@ class ProductWorks:
         if t.b > 1:
             return [t.batched()]
         size = panels_size((t.k + 1) // 2 if t.narrow else t.k, t.n)
-        far = t.m * t.n > FAR  # then y is better written row by row
-        if size <= SMALL_PANELS << far and t.m >= 4 * t.panels:
+        large = t.m * t.n > FAR  # then y is better written row by row
+        first: list[Work] = []
+        if size <= SMALL_PANELS << large and t.m >= 4 * t.panels:
             kind = np.int32 if t.narrow else np.float32
             packed, first = self._packed(t.c, t.k, t.n, t.panels, t.imports, kind)
             return [*first, t.by_rows(packed)]
-        first: list[Work] = []
         if t.narrow and not usable():
             groups = (t.m + WIDTH - 1) // WIDTH
             packed, first = self._packed(t.turned(), t.k, t.m, groups, t.imports, np.int32)

@@ -57,8 +57,7 @@ def _kernel_cache() -> str:
 
     digest = hashlib.sha256()
     ours = Path(__file__).parent
-    others = [*(ours.parent / "ops").rglob("*.py")]
-    others.append(ours.parent / "compiler" / "program.py")
+    others = [*(ours.parent / "ops").rglob("*.py"), ours.parent / "compiler" / "program.py"]
     for path in sorted([*ours.glob("*.py"), *others]):
         digest.update(path.read_bytes())
     versions = (numba.__version__, numpy.__version__, platform.python_version())

@@ -19,7 +19,7 @@ import numpy as np
 
 __all__ = [
     "boolean", "float32", "float64", "floats", "int32", "int64", "invoke", "octets", "table_of",
-    "uint16",    "uint8", "words",
+    "uint16", "uint8", "words",
 ]  # fmt: skip
 
 

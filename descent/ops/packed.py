@@ -24,7 +24,7 @@ from descent.kernel.phases import Phases, Units
 from descent.ops import amx, amx_trial, bf16, int8, tiles
 from descent.ops.decoding import variant
 from descent.ops.tiled import flat
-from descent.ops.tiles import BIAS, DEPTH, PLAIN, TALL, WIDTH, column_of_tiles
+from descent.ops.tiles import ADD, BIAS, DEPTH, PLAIN, TALL, WIDTH, column_of_tiles
 from descent.threads import n_threads
 
 __all__ = ["Packed"]
@@ -40,6 +40,15 @@ LINE = 16  # int32 of a line of the caches
 ALONE = 2_000_000  # operations below which one thread is sooner done
 narrow_pairs, narrow_bytes = bf16.narrow_row, int8.narrow_row
 scale, multiply_bytes = int8.scale, amx.product_of_bytes
+
+
+@kernel
+def part(u, sizes):
+    """Unit u of y: its rows and its panels, each from and to. Panels first, then blocks of rows."""
+    count = (sizes[N] + WIDTH - 1) // WIDTH
+    groups = (count + sizes[GROUP] - 1) // sizes[GROUP]
+    top, first = u // groups * BLOCK, u % groups * sizes[GROUP]
+    return top, min(top + BLOCK, sizes[ROWS]), first, min(first + sizes[GROUP], count)
 
 
 @kernel
@@ -67,16 +76,15 @@ def pairs(lo, hi, frame, me):
     sizes, operands = places.int64(frame, 0), places.int64(frame, 1)
     near, panels = places.words(operands[NEAR]), places.words(operands[PANELS])
     y, bias = places.floats(operands[Y]), places.floats(operands[ADDED])
-    n, row, mode = sizes[N], sizes[ROW], sizes[MODE]
-    words, count = (sizes[K] + 1) // 2, (n + WIDTH - 1) // WIDTH
+    n, row, mode, words = sizes[N], sizes[ROW], sizes[MODE], (sizes[K] + 1) // 2
     for u in range(lo, hi):
-        top, left = u // count * BLOCK, u % count * WIDTH
-        rows, columns = min(BLOCK, sizes[ROWS] - top), min(WIDTH, n - left)
+        top, bottom, panel, _ = part(u, sizes)
+        left = panel * WIDTH
         for p in range(0, max(words, 1), DEPTH):
             column_of_tiles(
-                near[top * row + p :], row, 1, 0, rows,
+                near[top * row + p :], row, 1, 0, bottom - top,
                 panels, left * words + p * WIDTH, min(DEPTH, words - p),
-                y, top * n + left, n, columns, tiles.ADD if p > 0 else mode, bias, left,
+                y, top * n + left, n, min(WIDTH, n - left), ADD if p > 0 else mode, bias, left,
             )  # fmt: skip
 
 
@@ -88,17 +96,16 @@ def bytes_(lo, hi, frame, me):
     s, t = places.floats(operands[NEAR_SCALES]), places.floats(operands[SCALES])
     offsets = places.words(operands[OFFSETS])
     y, bias = places.floats(operands[Y]), places.floats(operands[ADDED])
-    n, row, mode = sizes[N], sizes[ROW], sizes[MODE]
-    words, count = (sizes[K] + 3) // 4, (n + WIDTH - 1) // WIDTH
+    n, row, mode, words = sizes[N], sizes[ROW], sizes[MODE], (sizes[K] + 3) // 4
     sums = np.empty(BLOCK * WIDTH, np.int32)
     for u in range(lo, hi):
-        top, left = u // count * BLOCK, u % count * WIDTH
-        rows, columns = min(BLOCK, sizes[ROWS] - top), min(WIDTH, n - left)
+        top, bottom, panel, _ = part(u, sizes)
+        left, rows = panel * WIDTH, bottom - top
         column_of_tiles(
             near[top * row :], row, 1, 0, rows, panels, left * words, words,
             sums, 0, WIDTH, WIDTH, BIAS, offsets, left,
         )  # fmt: skip
-        scale(sums, y, top * n, n, rows, n, left, columns, s[top:], t, mode, bias)
+        scale(sums, y, top * n, n, rows, n, left, min(WIDTH, n - left), s[top:], t, mode, bias)
 
 
 def multiply(*arguments):
@@ -116,15 +123,9 @@ def blocks(lo, hi, frame, me):
     sizes, operands = places.int64(frame, 0), places.int64(frame, 1)
     a, panels = places.floats(operands[A]), numbers(operands[PANELS])
     y, bias = places.floats(operands[Y]), places.floats(operands[ADDED])
-    k, n, m, mode, group = sizes[K], sizes[N], sizes[ROWS], sizes[MODE], sizes[GROUP]
-    count = (n + WIDTH - 1) // WIDTH
-    groups = (count + group - 1) // group
+    k, n, mode = sizes[K], sizes[N], sizes[MODE]
     for u in range(lo, hi):
-        top, first = u // groups * BLOCK, u % groups * group
-        multiply(
-            a, k, 1, panels, k, n, y, n, top, min(top + BLOCK, m),
-            first, min(first + group, count), mode, bias,
-        )  # fmt: skip
+        multiply(a, k, 1, panels, k, n, y, n, *part(u, sizes), mode, bias)
 
 
 floats = variant(blocks, multiply=tiles.product, numbers=places.floats)
@@ -138,15 +139,9 @@ def bytes_on_amx(lo, hi, frame, me):
     a, panels = places.floats(operands[A]), places.words(operands[PANELS])
     t, offsets = places.floats(operands[SCALES]), places.words(operands[OFFSETS])
     y, bias = places.floats(operands[Y]), places.floats(operands[ADDED])
-    k, n, m, mode, group = sizes[K], sizes[N], sizes[ROWS], sizes[MODE], sizes[GROUP]
-    count = (n + WIDTH - 1) // WIDTH
-    groups = (count + group - 1) // group
+    k, n, mode = sizes[K], sizes[N], sizes[MODE]
     for u in range(lo, hi):
-        top, first = u // groups * BLOCK, u % groups * group
-        multiply_bytes(
-            a, k, 1, panels, t, offsets, k, n, y, n, top, min(top + BLOCK, m),
-            first, min(first + group, count), mode, bias,
-        )  # fmt: skip
+        multiply_bytes(a, k, 1, panels, t, offsets, k, n, y, n, *part(u, sizes), mode, bias)
 
 
 class _Width(NamedTuple):
@@ -243,6 +238,8 @@ class Packed:
             raise ValueError(
                 f"out is float32 [{m}, {self.n}], row after row; not {y.dtype} {y.shape}"
             )
+        if out is not None and (np.may_share_memory(out, a) or not out.flags.writeable):
+            raise ValueError("out is written while a is read: it needs memory of its own")
         if not y.size:
             return y
         mode, added = (PLAIN, a) if bias is None else (BIAS, np.ascontiguousarray(bias))

@@ -131,6 +131,9 @@ def test_what_does_not_fit_is_refused():
         product(a, bias[:3])
     with pytest.raises(ValueError, match=r"out is float32 \[2, 4\]"):
         product(a, None, np.empty((4, 2), np.float32).T)
+    square = np.ones((3, 3), np.float32)
+    with pytest.raises(ValueError, match="memory of its own"):
+        Packed(square, "float32")(square, None, square)
 
 
 @pytest.mark.parametrize("width", ["bf16", "int8"])
@@ -139,6 +142,7 @@ def test_with_tiles_of_the_processor_as_written(width, monkeypatch):
     monkeypatch.setenv("DESCENT_COMPILE", "0")
     monkeypatch.setattr(amx_trial, "usable", lambda: True)
     packed._crew.cache_clear()
+    assert packed._width(width).multiply in (packed.pairs_on_amx, packed.bytes_on_amx)
     try:
         for shape in ((1, 1, 1), (5, 18, 35), (130, 9, 40)):
             check(width, *shape)

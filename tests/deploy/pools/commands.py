@@ -79,3 +79,8 @@ def alive(pid):
         return False
     except OSError:
         return os.path.exists(f"/proc/{pid}")
+
+
+def pid_of(pool, n=0):
+    """The process of a pool's n-th replica."""
+    return pool._replicas[n].containers[0].process.pid
