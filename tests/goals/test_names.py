@@ -85,7 +85,7 @@ def test_the_whole_way(few, tmp_path):
         "transformer,",
     ]
     mine = table.rows[-1]
-    assert mine[1] < 2.9 < np.log(27)  # it has learned something
+    assert mine[1] < 3.0 < np.log(27)  # it has learned something (of names 2.7, of words 2.93)
     assert only(events, Evaluated)[-1].val_loss == pytest.approx(mine[2], abs=1e-5)
     (report,) = only(events, ItemsSampled)
     assert len(report.in_train) + len(report.in_test) + len(report.new) == 6

@@ -9,7 +9,7 @@ from descent.serve import background_server
 from tests.count_models import code_completer, name_completer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # its thread must not run beside other tests
 def url():
     """A real server on a free port, with a code and a name completer; shared by most tests."""
     with background_server([code_completer(), name_completer()]) as address:

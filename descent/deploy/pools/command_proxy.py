@@ -86,17 +86,22 @@ class Proxy:
                 tried.clear()
                 continue
             tried.add(id(target))
+            broken = False
             try:
                 await self._forward(target, first, scope, receive, send)
                 return None
             except ConnectionRefusedError:
                 pass  # nothing was sent: another may have it
             except HttpError as error:
+                broken = error.code == "upstream_failed"
                 return error
+            except UpstreamError:
+                broken = True
+                raise
             except _Gone:
                 return None
             finally:
-                self._choice.give_back(target)
+                self._choice.give_back(target, broken)
             if self._worth_waiting is not None and await self._worth_waiting(target):
                 tried.clear()
         return self._not_ready()

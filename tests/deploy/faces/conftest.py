@@ -13,7 +13,7 @@ from tests.data.known import some_names
 from tests.deploy.faces.site import site
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # its thread must not run beside other tests
 def url(tmp_path_factory: Any) -> Iterator[str]:
     """The address of a gateway with APIs of many shapes."""
     with site(Path(tmp_path_factory.mktemp("site"))) as address:

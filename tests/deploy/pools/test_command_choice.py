@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
+from descent.deploy.pools import command_choice
 from descent.deploy.pools.command_choice import Choice
 
 
@@ -75,5 +76,22 @@ def test_all_who_wait_hear_that_none_is_ready_any_more():
         one.ready = False
         choice.give_back(one)
         assert await asyncio.wait_for(asyncio.gather(*waiting), 5) == [None] * 3
+
+    asyncio.run(main())
+
+
+def test_one_that_broke_off_is_asked_last_for_a_moment(monkeypatch):
+    monkeypatch.setattr(command_choice, "DOUBT_S", 0.05)
+
+    async def main():
+        broken, other = many = [One(), One()]
+        choice = Choice(many, most=2)
+        assert await choice.take({id(other)}) is broken
+        choice.give_back(broken, broken=True)
+        assert [await choice.take(set()) for _ in range(2)] == [other, other]
+        assert await choice.take(set()) is broken  # the other one is full
+        choice.give_back(broken)
+        await asyncio.sleep(0.06)
+        assert await choice.take(set()) is broken
 
     asyncio.run(main())
